@@ -1,0 +1,43 @@
+# Everything runs in .venv, which is made once: a second call sets nothing up until pyproject.toml or constraints.txt changes.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench constraints
+
+help:
+	@echo "make demo   train and draw the first figure (minutes on 2 CPU cores)"
+	@echo "make test   ruff and pytest, as CI does"
+	@echo "make lint   ruff alone"
+	@echo "make bench  speed and memory"
+
+.venv/.done: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("rnnlab needs python 3.11 or newer, got %d.%d: name another with make PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/.done
+	$(BIN)/python -m experiments.train -m experiment=horizon scale=laptop
+	$(BIN)/python -m analysis.horizon
+	@echo
+	@echo "figures and table:"; ls -1 figures/horizon*
+	@echo "records: outputs/horizon/*/"
+	@echo "W&B offline runs: outputs/horizon/*/wandb/offline-run-*, $$(ls -d outputs/horizon/*/wandb/offline-run-* 2>/dev/null | wc -l) of them;"
+	@echo "  look with $(BIN)/wandb leet PATH, send with $(BIN)/wandb sync PATH"
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/.done
+	$(BIN)/python -m pytest -m benchmark
+
+# Needs uv. What torch itself pins to one exact version (CUDA, triton) is left out: it says nothing more and differs by build.
+constraints:
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header --upgrade pyproject.toml \
+		| grep -Ev '^(nvidia-|cuda-|triton)' > constraints.txt

@@ -1,0 +1,92 @@
+"""One look for every figure, and one way to save it.
+
+A figure is made inside `look()` from `matplotlib.figure.Figure`, so no pyplot figure, backend or user setting is
+involved: the same table gives the same bytes with the same version of matplotlib, whose own fonts are used.
+"""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import seaborn
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
+
+COLUMN = 3.25  # inches: one column of a two-column paper
+TEXT = 6.75  # inches: both columns
+GREY = "0.55"
+RC = {
+    "figure.dpi": 100,
+    "savefig.dpi": 250,
+    "pdf.fonttype": 42,  # text stays text
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.color": "0.92",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.5,
+    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.03,
+}
+
+
+def look() -> AbstractContextManager[None]:
+    """The settings inside which a figure is made and saved; those of the user come back at the end."""
+    return matplotlib.style.context(["default", RC])
+
+
+def canvas(width: float, height: float) -> Figure:
+    """An empty figure of that many inches, to be called inside `look()`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> list[Path]:
+    """Write PATH.pdf and PATH.png, without date, and return both paths."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pdf, png = path.with_name(f"{path.name}.pdf"), path.with_name(f"{path.name}.png")
+    with look():
+        FigureCanvasPdf(figure).print_figure(pdf, metadata={"CreationDate": None})
+        FigureCanvasAgg(figure).print_figure(png, metadata={"Software": None})
+    return [pdf, png]
+
+
+def categories(names: Iterable[Any]) -> dict[Any, tuple[float, float, float]]:
+    """A colour for each name, in the order given: colour-blind safe for up to ten of them."""
+    names = list(names)
+    return dict(
+        zip(names, seaborn.color_palette("colorblind" if len(names) <= 10 else "husl", len(names)), strict=True)
+    )
+
+
+def ordered(values: Iterable[Any]) -> dict[Any, tuple[float, float, float]]:
+    """A colour for each value, light to dark from the smallest to the largest."""
+    values = sorted(values)
+    return dict(zip(values, seaborn.color_palette("flare", len(values)), strict=True))
+
+
+def power_of_ten(value: float, _: int = 0) -> str:
+    """Tick label of an axis that holds base-10 logarithms."""
+    return f"$10^{{{value:.0f}}}$"

@@ -1,0 +1,139 @@
+"""From configuration nodes to objects: the only place that instantiates anything."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import torch
+from hydra.utils import get_class, get_method, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.tracking import Tracker
+from rnnlab.networks import Stack
+from rnnlab.tasks.base import Batch, Task
+from rnnlab.train import Measurement, stream, train
+
+
+class BadInput(ValueError):
+    """A configuration that cannot be run; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that one run needs, checked before any work.
+
+    Attributes:
+        measurements: the training itself; nothing is trained before the first is asked for.
+    """
+
+    network: Stack
+    task: Task
+    test: Batch
+    measurements: Iterator[Measurement]
+    tracker: Tracker
+
+
+PLAIN = {int: Integral, float: Real, str: str, bool: bool}
+OF_THE_SHELL = {"name": str, "seed": int, "held_out": int, "threads": int, "device": str, "dtype": str}
+
+
+def build(cfg: DictConfig) -> Bench:
+    """All objects of a run, on its device; raises BadInput naming the key, the rule and the value."""
+    hints = get_type_hints(train)
+    for name, hint in {**OF_THE_SHELL, **{name: hints[name] for name in hints.keys() & cfg.keys()}}.items():
+        if name in cfg and not isinstance(cfg[name], DictConfig) and not fits(cfg[name], hint):
+            raise BadInput(f"{name}: needs {readable(hint)}, got {cfg[name]!r}")
+    device, dtype = torch.device(cfg.device), precision(cfg.dtype)
+    streams = {name: stream(cfg.seed, name, device) for name in ("init", "train", "validation", "test")}
+    task = make(cfg, "task")
+    with blame("held_out"):
+        validation, test = (task.held_out(n, cfg.held_out, streams[n], dtype=dtype) for n in ("validation", "test"))
+    sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}
+    network = make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes).to(device, dtype)
+    with blame("init"):
+        network.initialise(maker(cfg, "init"), streams["init"])
+    optimizer = make(cfg, "optimizer", params=network.parameters())
+    with blame("train"):
+        measurements = train(
+            network,
+            task,
+            optimizer,
+            scheduler=make(cfg, "scheduler", optimizer=optimizer),
+            clip=maker(cfg, "clip"),
+            generator=streams["train"],
+            validation=validation,
+            probes=[make(cfg, f"probes.{name}") for name in cfg.probes],
+            schedule=make(cfg, "schedule"),
+            **{name: cfg[name] for name in ("steps", "batch", "log_every", "evaluate_every", "stop_when_solved")},
+        )
+    return Bench(network, task, test, measurements, make(cfg, "tracker"))
+
+
+@contextmanager
+def blame(key: str) -> Iterator[None]:
+    """Turn the library's complaint about a value into one about the key that it came from."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except (ValueError, TypeError, OSError) as error:
+        raise BadInput(f"{key}: {error}") from error
+
+
+def make(cfg: DictConfig, key: str, *args: Any, **runtime: Any) -> Any:
+    """The object of one node, with what the file cannot know given at call time."""
+    with blame(key):
+        return maker(cfg, key)(*args, **runtime)
+
+
+def maker(cfg: DictConfig, key: str) -> Any:
+    """The class or function of one node with its values bound; the values are checked against its annotations."""
+    node = OmegaConf.select(cfg, key)
+    values = OmegaConf.to_container(node, resolve=True)
+    target = values.pop("_target_")
+    try:
+        found = (get_class if target.rsplit(".", 1)[-1][:1].isupper() else get_method)(target)
+    except Exception as error:
+        raise BadInput(f"{key}._target_: cannot import {target!r}: {error}") from error
+    check(key, found, values)
+    return instantiate(node, _partial_=True, _convert_="all")
+
+
+def check(key: str, target: Any, values: Mapping[str, Any]) -> None:
+    """Refuse keys that the target does not take, and numbers, words and switches of the wrong type."""
+    known = inspect.signature(target).parameters
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    for name, value in values.items():
+        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            raise BadInput(f"{key}.{name}: {target.__name__} takes no such setting, only {', '.join(known)}")
+        if not fits(value, hints.get(name, Any)):
+            raise BadInput(f"{key}.{name}: needs {readable(hints[name])}, got {value!r}")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value from YAML can be what the annotation says; True for annotations beyond plain values."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(fits(value, option) for option in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if hint in PLAIN:
+        return isinstance(value, PLAIN[hint]) and (hint is bool or not isinstance(value, bool))
+    return value is None if hint is NoneType else True
+
+
+def readable(hint: Any) -> str:
+    words = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
+    return (
+        "one of " + ", ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else words.get(hint, str(hint))
+    )
+
+
+def precision(name: str) -> torch.dtype:
+    known = {"float32": torch.float32, "float64": torch.float64}
+    if name not in known:
+        raise BadInput(f"dtype: needs one of {', '.join(known)}, got {name!r}")
+    return known[name]

@@ -1,0 +1,90 @@
+"""Lines in the terminal: how a long run is getting on, one line per run of a sweep, and its total."""
+
+import math
+import time
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from rnnlab.train import Measurement
+
+PATIENCE = 5.0  # seconds without a line in a long run
+
+
+class Ticker:
+    """Prints a line about a run every few seconds, and at its end if it has printed before."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.started = steps, time.monotonic()
+        self.last = self.started
+
+    def __call__(self, m: Measurement) -> None:
+        now = time.monotonic()
+        if now - self.last < PATIENCE and not (m.outcome and self.last > self.started):
+            return
+        self.last = now
+        rate = m.step / (now - self.started)
+        left = (self.steps - m.step) / rate if rate else math.inf
+        error = m.scalars.get("validation/error")
+        print(
+            f"  step {m.step}/{self.steps}  loss {m.scalars['train/loss']:.4g}"
+            + (f"  validation error {error:.3f}" if error is not None else "")
+            + f"  gradient norm {m.scalars['grad/norm']:.2g}  {rate:.1f} steps/s, {clock(left)} left",
+            flush=True,
+        )
+
+
+class Progress(Callback):
+    """Hydra callback: one line when a run ends, and the total of a sweep."""
+
+    def __init__(self) -> None:
+        self.total, self.ended, self.started = 0, [], time.monotonic()
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        self.total, self.ended, self.started = count(config), [], time.monotonic()
+        print(f"{config.name}: {self.total} runs", flush=True)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        result = job_return._return_value
+        failed = job_return.status is not JobStatus.COMPLETED or not isinstance(result, dict)
+        if isinstance(result, SystemExit):
+            return
+        overrides = " ".join(o for o in config.hydra.overrides.task if not o.startswith(("experiment=", "scale=")))
+        self.ended.append("failed" if failed else "done before" if result["skipped"] else result["outcome"])
+        if failed:
+            text = f"FAILED  {overrides}  {type(result).__name__}: {result}".splitlines()[0]
+        else:
+            error = result["metrics"].get("validation/error", "?")
+            error = f"{error:.3f}" if isinstance(error, float) else error
+            text = f"{self.ended[-1]:<11} {result['wall_seconds']:6.1f} s  error {error}  {result['run']}  {overrides}"
+        if self.total:
+            spent = time.monotonic() - self.started
+            left = spent / len(self.ended) * (self.total - len(self.ended))
+            text = f"[{len(self.ended):>{len(str(self.total))}}/{self.total}] {text}  ({clock(left)} left)"
+        print(text, flush=True)
+        if not self.total and not failed:
+            print(f"record: {result['folder']}", flush=True)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        counts = ", ".join(f"{self.ended.count(word)} {word}" for word in dict.fromkeys(sorted(self.ended)))
+        spent = clock(time.monotonic() - self.started)
+        print(f"{config.name}: {len(self.ended)} of {self.total} runs in {spent}: {counts}", flush=True)
+
+
+def count(config: DictConfig) -> int:
+    """The number of runs in a sweep: the product of its axes, where the command line replaces the experiment's."""
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    lines = {key: f"{key}={value}" for key, value in params.items()}
+    lines |= {line.split("=", 1)[0]: line for line in config.hydra.overrides.task}
+    axes = OverridesParser.create().parse_overrides(list(lines.values()))
+    return math.prod(len(list(axis.sweep_string_iterator())) for axis in axes if axis.is_sweep_override())
+
+
+def clock(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"

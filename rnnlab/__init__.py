@@ -1,0 +1,9 @@
+"""rnnlab: a laboratory that measures how the gradient travels through time, and what that does to learning.
+
+Start at `rnnlab.scan` (the engine), then `rnnlab.networks`, `rnnlab.probes` and `rnnlab.train`.
+"""
+
+from rnnlab.networks import Stack, adjoints
+from rnnlab.scaled import Scaled
+
+__all__ = ["Scaled", "Stack", "adjoints"]

@@ -1,0 +1,150 @@
+"""What a cell is: one map from the last state and the drive to the next state, and how it is pulled back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Rows = tuple[Tensor, ...]  # tensors whose first axis is the row; `scan` hands out one slice per step
+
+
+class Cell(nn.Module, ABC):
+    """One map s_t = f(z_t, s_{t-1}) with the drive z_t = U x_t + b, on one flat state.
+
+    Every method works on **rows**: a row is one sample at one time. The loop calls with N = B rows, the parallel parts
+    of the backward pass with N = T B, so one `step` serves both. `step` is a pure function of its arguments and the
+    parameters: a dropout mask, say, belongs into the drive.
+
+    A cell *must* write `step`. That alone is correct everywhere: autograd through `step` is then its pull-back. It *may*
+    write the rest, its own and 3 to 7 times faster way:
+
+        forward    weights(); slots(z, tape); advance(weights, slot, before, after)      `step` in place
+        backward   linearise(tape, before, after) -> c; pull(weights, c, a, out)         out += (df/ds)^T a
+        gradients  gradients(c, before, a) -> dz, {name: gradient}                       all rows at once
+
+    The `tape` [N, R] is what `advance` records of a step for the way back: the drive itself unless a cell does better.
+    Tests hold each of these against autograd through `step`.
+
+    Args:
+        inputs: I, the size of x_t.
+        size: H, the size of the hidden state.
+    """
+
+    gates: ClassVar[int] = 1  # the drive has Z = gates H entries
+    blocks: ClassVar[int] = 1  # the state has S = blocks H entries; the first block is the hidden state
+    records: ClassVar[int | None] = None  # the tape has R = records H entries; None: it is the drive
+
+    def __init__(self, inputs: int, size: int):
+        super().__init__()
+        for name, value in (("inputs", inputs), ("size", size)):
+            if value < 1:
+                raise ValueError(f"{type(self).__name__.lower()} needs {name} >= 1, got {value}")
+        self.inputs, self.size = inputs, size
+        self.U = nn.Parameter(torch.zeros(self.gates * size, inputs))
+        self.W = nn.Parameter(torch.zeros(self.gates * size, size))
+        self.b = nn.Parameter(torch.zeros(self.gates * size))
+
+    @property
+    def state_size(self) -> int:
+        return self.blocks * self.size
+
+    @property
+    def tape_size(self) -> int:
+        return (self.gates if self.records is None else self.records) * self.size
+
+    @torch.no_grad()
+    def initialise(self, recurrent: Callable[..., Any], generator: torch.Generator | None = None) -> None:
+        """Fill each gate's W with `recurrent(W_gate, generator=...)`, each gate's U Glorot-uniform, and b with zeros."""
+        for W, U in zip(self.W.split(self.size), self.U.split(self.size), strict=True):
+            recurrent(W, generator=generator)
+            nn.init.xavier_uniform_(U, generator=generator)
+        self.b.zero_()
+
+    # ---- the definition
+
+    def project(self, x: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows Z"]:
+        """z = U x + b: all of the input that does not depend on the state."""
+        return nn.functional.linear(x, self.U, self.b)
+
+    @abstractmethod
+    def step(self, z: Float[Tensor, "N Z"], s: Float[Tensor, "N S"]) -> Float[Tensor, "N S"]:
+        """s_t = f(z_t, s_{t-1})."""
+
+    def hidden(self, s: Float[Tensor, "*rows S"]) -> Float[Tensor, "*rows H"]:
+        """h_t, what the layer above and the readout see of s_t."""
+        return s if self.blocks == 1 else s[..., : self.size]
+
+    def parts(self, tape: Tensor, before: Tensor, after: Tensor, a: Tensor) -> dict[str, Tensor]:
+        """The adjoint [N, S] as people report it: name -> [N, H]."""
+        return {"h": self.hidden(a)}
+
+    # ---- forward, in place
+
+    def weights(self) -> tuple[Tensor, ...]:
+        """What all steps of one scan share, made once: a transpose laid out for the loop, a parametrised W evaluated."""
+        return ()
+
+    def split(self, s: Tensor) -> Rows:
+        """The state as `advance` and `pull` take it: one view per block."""
+        return (s,)
+
+    def slots(self, z: Tensor, tape: Tensor) -> Rows:
+        """The views of the drive that `advance` reads and of the tape that it writes."""
+        return z, tape
+
+    def advance(self, weights: tuple[Tensor, ...], slot: Rows, before: Rows, after: Rows) -> None:
+        """Write s_t into `after`, and what the way back needs into the tape."""
+        z, tape = slot
+        tape.copy_(z)
+        after[0].copy_(self.step(z, before[0]))
+
+    # ---- backward
+
+    def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:
+        """The coefficients of every row's ds_t/ds_{t-1}, and room for what `pull` leaves for `gradients`."""
+        return tape, before
+
+    def pull(self, weights: tuple[Tensor, ...], c: Rows, a: Rows, out: Rows) -> None:
+        """out += (ds_t/ds_{t-1})^T a for one step. May be called again for the same step with another a."""
+        z, s = c
+        out[0].add_(pull_back(lambda s: self.step(z, s), s, a[0]))
+
+    def gradients(self, c: Rows, before: Tensor, a: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(dz [N, Z], {name: gradient of the parameters of `step`}) from the adjoints of all rows.
+
+        Called after `pull` has run over these rows, in plain range.
+        """
+        z, s = c
+        return self._autograd(lambda z: self.step(z, s), z, a, input_too=True)
+
+    def hidden_gradients(self, after: Tensor, dh: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(ds [N, S], {name: gradient of the parameters of `hidden`, if it has any}) of all rows."""
+        if type(self).hidden is not Cell.hidden:
+            return self._autograd(self.hidden, after, dh, input_too=True)
+        return (dh if self.blocks == 1 else nn.functional.pad(dh, (0, self.state_size - self.size))), {}
+
+    def project_gradients(self, x: Tensor, dz: Tensor, *, input_too: bool) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """(dx [N, I], or None unless asked; {name: gradient of the parameters of `project`}) of all rows."""
+        if type(self).project is not Cell.project:
+            return self._autograd(self.project, x, dz, input_too=input_too)
+        return dz @ self.U if input_too else None, {"U": dz.t() @ x, "b": dz.sum(0)}
+
+    def _autograd(self, function: Callable[[Tensor], Tensor], at: Tensor, a: Tensor, *, input_too: bool):
+        """(input's gradient or None, {name: gradient}) of one of the maps above, by autograd."""
+        named = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        with torch.enable_grad():
+            at = at.detach().requires_grad_(input_too)
+            wanted = [*([at] if input_too else []), *named.values()]
+            found = list(torch.autograd.grad(function(at), wanted, a, allow_unused=True))
+        d_at = found.pop(0) if input_too else None
+        return d_at, {name: g for name, g in zip(named, found, strict=True) if g is not None}
+
+
+def pull_back(function: Callable[[Tensor], Tensor], at: Tensor, a: Tensor) -> Tensor:
+    """(d function / d at)^T a, by autograd."""
+    with torch.enable_grad():
+        at = at.detach().requires_grad_()
+        return torch.autograd.grad(function(at), at, a)[0]

@@ -1,0 +1,71 @@
+"""The gated recurrent unit."""
+
+import torch
+from torch import Tensor, nn
+
+from rnnlab.cells.base import Cell, Rows
+
+
+class GRU(Cell):
+    """Gated recurrent unit, with torch's gate order r, u, n and the reset gate after the product:
+
+        r = sigmoid(z_r + W_r h)     u = sigmoid(z_u + W_u h)     n = tanh(z_n + r q),  q = W_n h + b_q
+        h' = (1 - u) n + u h
+
+    Linearised at h = 0 without biases, dh'/dh = 1/2 I + 1/4 W_n: half of the gradient passes a step whatever W is.
+    u (torch calls it z) multiplies the *old* state. Parameter `q` is b_q, torch's `bias_hh` of the candidate.
+
+    Reference:
+        Cho et al., Learning phrase representations using RNN encoder-decoder, 2014; Kanai, Fujiwara, Iwamura,
+        Preventing gradient explosions in gated recurrent units, 2017.
+    """
+
+    gates, records = 3, 4  # tape: r, u, n, q
+
+    def __init__(self, inputs: int, size: int):
+        super().__init__(inputs, size)
+        self.q = nn.Parameter(torch.zeros(size))
+
+    def step(self, z: Tensor, s: Tensor) -> Tensor:
+        H = self.size
+        r, u = torch.addmm(z[:, : 2 * H], s, self.W[: 2 * H].t()).sigmoid().chunk(2, -1)
+        q = torch.addmm(self.q, s, self.W[2 * H :].t())
+        n = torch.addcmul(z[:, 2 * H :], r, q).tanh()
+        return torch.lerp(n, s, u)
+
+    def weights(self) -> tuple[Tensor, ...]:
+        H = self.size
+        return self.W, self.W[: 2 * H].t().contiguous(), self.W[2 * H :].t().contiguous(), self.q
+
+    def slots(self, z: Tensor, tape: Tensor) -> Rows:
+        H = self.size
+        return z[..., : 2 * H], z[..., 2 * H :], tape[..., : 2 * H], *tape.split(H, -1)
+
+    def advance(self, weights: tuple[Tensor, ...], slot: Rows, before: Rows, after: Rows) -> None:
+        _, W_ru, W_n, b_q = weights
+        z_ru, z_n, ru, r, u, n, q = slot
+        (h,) = before
+        torch.addmm(z_ru, h, W_ru, out=ru)
+        ru.sigmoid_()
+        torch.addmm(b_q, h, W_n, out=q)
+        torch.addcmul(z_n, r, q, out=n)
+        n.tanh_()
+        torch.lerp(n, h, u, out=after[0])
+
+    def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:
+        H = self.size
+        r, u, n, q = tape.split(H, -1)
+        dn = (1 - u).mul_(torch.addcmul(n.new_ones(()), n, n, value=-1))
+        slope = torch.cat([dn * q * r * (1 - r), (before - n) * u * (1 - u), dn * r], -1).view(-1, 3, H)
+        delta = torch.empty_like(slope)
+        return u, dn, slope, delta, delta.view(-1, 3 * H)
+
+    def pull(self, weights: tuple[Tensor, ...], c: Rows, a: Rows, out: Rows) -> None:
+        u, _, slope, delta, flat = c
+        torch.mul(slope, a[0].unsqueeze(1), out=delta)
+        out[0].addcmul_(a[0], u).addmm_(flat, weights[0])
+
+    def gradients(self, c: Rows, before: Tensor, a: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        _, dn, _, delta, flat = c
+        dz = torch.cat([flat[:, : 2 * self.size], a * dn], -1)
+        return dz, {"W": flat.t() @ before, "q": delta[:, 2].sum(0)}

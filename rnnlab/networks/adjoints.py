@@ -1,0 +1,58 @@
+"""The adjoints of every layer, direction and part of the state, from the gradient at the top."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnlab.networks.stack import Pass, Trajectory, turn
+from rnnlab.scaled import Scaled, cat, mapped
+from rnnlab.scan import adjoint_scan, input_adjoint
+
+
+class Adjoints(NamedTuple):
+    """Total derivatives of a loss in true time: row t belongs to h_t, the initial state is left out.
+
+    Attributes:
+        parts: (layer, direction, part of the state) -> [T, B, H].
+        x: dL/dx_t, [T, B, I].
+    """
+
+    parts: dict[tuple[int, str, str], Tensor | Scaled]
+    x: Tensor | Scaled
+
+
+@torch.no_grad()
+def adjoints(trajectory: Trajectory, d_out: Tensor | Scaled) -> Adjoints:
+    """All adjoints of a network from dL/d(out) [T, B, D], in the range of `d_out`.
+
+    Call it between the forward pass and the optimiser's step: it uses the weights as they are now. Every map between
+    layers is linear in the adjoint and acts on each sample alone, so a gradient per sample stays one.
+    """
+    parts, layers = {}, {depth for depth, _ in trajectory.passes}
+    for depth in sorted(layers, reverse=True):
+        down, start = [], 0
+        for direction in (name for of, name in trajectory.passes if of == depth):
+            run = trajectory.passes[depth, direction]
+            share = slice(start, start := start + run.cell.size)
+            found, dx = _through(run, turn(mapped(d_out, lambda v, share=share: v[..., share]), run.reversed))
+            parts |= {(depth, direction, name): turn(a, run.reversed) for name, a in found.items()}
+            down.append(turn(dx, run.reversed))
+        d_out = down[0] if len(down) == 1 else down[0] + down[1]
+    return Adjoints(parts, d_out)
+
+
+def _through(run: Pass, dh: Tensor | Scaled) -> tuple[dict[str, Tensor | Scaled], Tensor | Scaled]:
+    cell, path = run.cell, run.path
+    before, after, tape = (x.flatten(0, 1) for x in (path.states[:-1], path.states[1:], path.tape))
+    direct = mapped(dh, lambda v: cell.hidden_gradients(after, v.flatten(0, 1))[0].unflatten(0, v.shape[:2]))
+    none = mapped(direct[:1], torch.zeros_like)
+    a = adjoint_scan(cell, path, cat([none, direct]))
+
+    def part(name: str) -> Tensor | Scaled:
+        return mapped(
+            a[1:], lambda v: cell.parts(tape, before, after, v.flatten(0, 1))[name].unflatten(0, v.shape[:2])
+        )
+
+    names = cell.parts(tape[:1], before[:1], after[:1], after[:1])
+    return {name: part(name) for name in names}, input_adjoint(cell, path, a)

@@ -1,0 +1,48 @@
+"""What a probe sees, and what it answers."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from rnnlab.networks import Stack, Trajectory
+from rnnlab.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One training step, after backward and before the optimiser's step.
+
+    Attributes:
+        step: number of updates done so far.
+        losses: of each scored step and sample, [T_y, B], with their graph.
+    """
+
+    step: int
+    network: Stack
+    task: Task
+    trajectory: Trajectory
+    losses: Float[Tensor, "T_y B"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a probe measured.
+
+    Attributes:
+        scalars: name -> number, for the log.
+        arrays: name -> tensor on the CPU; the record stacks them over the probed steps.
+        axes: name -> values along the axes of the arrays, the same at every step.
+    """
+
+    scalars: dict[str, float] = field(default_factory=dict)
+    arrays: dict[str, Tensor] = field(default_factory=dict)
+    axes: dict[str, list] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """A measurement that leaves the network, its gradients and all random streams as they were."""
+
+    def __call__(self, moment: Moment) -> Reading: ...

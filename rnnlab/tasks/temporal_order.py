@@ -1,0 +1,106 @@
+"""The temporal order problem."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from rnnlab.tasks.base import (
+    Batch,
+    Split,
+    Task,
+    cross_entropy,
+    misclassified,
+    require_positive,
+    require_request,
+    require_whole,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalOrder(Task):
+    """Say which of A and B came first and which came second, among distractors c, d, e, f.
+
+        x = d c B f e c A d d e      answer = BA      one of AA, AB, BA, BB = 0, 1, 2, 3
+
+    One symbol stands at a uniformly random step of each window, and anything else is noise. The loss is the
+    cross-entropy in nats at the last step; chance is ln 4, an error of 75 %.
+
+    Args:
+        length: T.
+        first, second: the windows, as [from, to) in fractions of T, rounded down to steps; the first ends before the
+            second begins. [0.1, 0.2] and [0.5, 0.6] in Pascanu 2013 (steps as in their code whenever 10 divides T) and,
+            for T = 100, in experiment 6a of 1997, which also varies T and adds a begin and an end symbol.
+        solved_error: solved if the fraction of wrong answers is below this; 0.01 in Pascanu 2013, on 10,000 samples.
+
+    Raises:
+        ValueError: if a window holds no step at this length.
+
+    Reference:
+        Hochreiter & Schmidhuber, Long Short-Term Memory, 1997, experiment 6a; Pascanu, Mikolov, Bengio, On the
+        difficulty of training recurrent neural networks, 2013, sec. 4.1, and the authors' code.
+    """
+
+    first: Sequence[float]
+    second: Sequence[float]
+    solved_error: float
+    inputs: ClassVar[int] = 6
+    outputs: ClassVar[int] = 4
+    readout: ClassVar[Literal["last", "each"]] = "last"
+    reduction: ClassVar[Literal["sum", "mean"]] = "mean"
+    chance_loss: ClassVar[float] = math.log(4)
+
+    def __post_init__(self) -> None:
+        require_whole("temporal_order", "length", self.length, 2, "to hold two windows")
+        require_positive("temporal_order", "solved_error", self.solved_error)
+        for name in ("first", "second"):
+            object.__setattr__(self, name, _fractions(name, getattr(self, name)))  # a tuple can be hashed, a list not
+            steps = self.window(name)
+            if not steps:
+                raise ValueError(
+                    f"temporal_order needs a length at which the window {name} {list(getattr(self, name))} holds "
+                    f"a step, got {self.length}"
+                )
+        if self.first[1] > self.second[0]:
+            raise ValueError(
+                f"temporal_order needs first to end before second begins, got {list(self.first)}, {list(self.second)}"
+            )
+
+    def window(self, name: Literal["first", "second"]) -> range:
+        """The time steps at which the symbol can stand."""
+        start, stop = (math.floor(round(edge * self.length, 9)) for edge in getattr(self, name))  # .29 * 100 < 29
+        return range(start, stop)
+
+    def draw(self, split: Split, size: int, generator: torch.Generator, *, dtype: torch.dtype = torch.float32) -> Batch:
+        require_request("temporal_order", split, size)
+        device = generator.device
+        symbols = torch.randint(2, 6, (self.length, size), generator=generator, device=device)
+        answer = torch.randint(0, 2, (2, size), generator=generator, device=device)
+        sample = torch.arange(size, device=device)
+        for name, symbol in zip(("first", "second"), answer, strict=True):
+            window = self.window(name)
+            place = torch.randint(window.start, window.stop, (size,), generator=generator, device=device)
+            symbols[place, sample] = symbol
+        return Batch(one_hot(symbols, self.inputs).to(dtype), 2 * answer[0] + answer[1])
+
+    def losses(self, outputs: Float[Tensor, "B 4"], y: Int[Tensor, " B"]) -> Float[Tensor, "1 B"]:
+        return cross_entropy(outputs, y)
+
+    def metrics(self, outputs: Float[Tensor, "B 4"], y: Int[Tensor, " B"]) -> dict[str, float]:
+        return {"loss": self.mean_loss(outputs, y), "error": misclassified(outputs, y).float().mean().item()}
+
+    def solved(self, metrics: dict[str, float]) -> bool:
+        return metrics["error"] < self.solved_error
+
+
+def _fractions(name: str, window: object) -> tuple[float, ...]:
+    pair = tuple(window) if isinstance(window, Sequence) and not isinstance(window, str) else ()
+    if len(pair) != 2 or not all(isinstance(edge, Real) for edge in pair) or not 0 <= pair[0] < pair[1] <= 1:
+        raise ValueError(f"temporal_order needs {name} to be [from, to] with 0 <= from < to <= 1, got {window!r}")
+    return tuple(float(edge) for edge in pair)

@@ -1,0 +1,170 @@
+"""The training loop: a generator of measurements, so that who records, draws or stops is the caller's business."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from rnnlab.networks import Stack
+from rnnlab.probes import Moment, Probe, Reading
+from rnnlab.probes.gradients import counts, global_norm
+from rnnlab.tasks.base import Batch, Task
+
+Outcome = Literal["solved", "stuck", "diverged"]
+Clip = Callable[[Sequence[Tensor], float], bool]
+ROWS = 200_000  # steps x samples that are evaluated at once
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is known at one step, before its update.
+
+    Attributes:
+        step: number of updates done so far.
+        scalars: train/loss (mean over the batch), train/learning_rate, grad/norm before clipping, grad/clipped,
+            grad/zeros, grad/nonfinite; validation/* where evaluated; the probes' digests where probed.
+        reading: what the probes measured, merged; None where not probed.
+        probe_seconds: spent in probes so far.
+        outcome: None before the last measurement.
+    """
+
+    step: int
+    scalars: dict[str, float]
+    reading: Reading | None
+    probe_seconds: float
+    outcome: Outcome | None
+
+
+def train(
+    network: Stack,
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    *,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    clip: Clip,
+    steps: int,
+    batch: int,
+    generator: torch.Generator,
+    validation: Batch,
+    probes: Sequence[Probe],
+    schedule: Callable[[int, int], bool],
+    log_every: int,
+    evaluate_every: int,
+    stop_when_solved: bool,
+) -> Iterator[Measurement]:
+    """Train, and yield a measurement at every logged, evaluated or probed step and at the last one.
+
+    Step n sees the network after n updates, so step 0 is the initialisation and step `steps` the trained network, which
+    is measured and not updated. The outcome is `diverged` as soon as the loss or a gradient is not finite (nothing is
+    updated with it), `solved` if an evaluation met the task's criterion, else `stuck`.
+
+    Args:
+        clip: changes gradients in place, given their global norm; returns whether it fired.
+        generator: the stream of the training data.
+        schedule: whether to probe, given the step and the last step. The last measurement is always probed.
+        stop_when_solved: end at the evaluation that meets the criterion.
+    """
+    positive = {"batch": batch, "log_every": log_every, "evaluate_every": evaluate_every}
+    for name, value, least in (("steps", steps, 0), *((name, value, 1) for name, value in positive.items())):
+        if value < least:
+            raise ValueError(f"train needs {name} >= {least}, got {value}")
+    return _loop(
+        network, task, optimizer, scheduler, clip, steps, batch, generator, validation, probes, schedule,
+        log_every, evaluate_every, stop_when_solved,
+    )  # fmt: skip
+
+
+def _loop(
+    network, task, optimizer, scheduler, clip, steps, batch, generator, validation, probes, schedule,
+    log_every, evaluate_every, stop_when_solved,
+) -> Iterator[Measurement]:  # fmt: skip
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    solved, probe_seconds = False, 0.0
+    for step in range(steps + 1):
+        x, y = task.draw("train", batch, generator, dtype=parameters[0].dtype)
+        outputs, trajectory = network(x)
+        losses = task.losses(outputs, y)
+        loss = task.sample_losses(losses).mean()
+        scalars = {"train/loss": loss.item(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
+        evaluated = step % evaluate_every == 0 or step == steps
+        if evaluated:
+            found = evaluate(network, task, validation)
+            scalars |= {f"validation/{name}": value for name, value in found.items()}
+            solved = solved or task.solved(found)
+        optimizer.zero_grad()
+        loss.backward(retain_graph=True)  # the probes differentiate the readout once more
+        grads = [p.grad for p in parameters if p.grad is not None]
+        norm = global_norm(grads)
+        diverged = not (math.isfinite(norm) and math.isfinite(scalars["train/loss"]))
+        outcome = "diverged" if diverged else "solved" if solved and (stop_when_solved or step == steps) else None
+        outcome = "stuck" if outcome is None and step == steps else outcome
+        reading = None
+        if outcome or schedule(step, steps):  # after backward, before step
+            started = time.perf_counter()
+            moment = Moment(step, network, task, trajectory, losses)
+            reading = merge([probe(moment) for probe in probes])
+            scalars |= reading.scalars
+            probe_seconds += time.perf_counter() - started
+        if outcome or reading or evaluated or step % log_every == 0:
+            scalars |= {"grad/norm": norm, **counts(grads)}
+        scalars["grad/clipped"] = float(not diverged and clip(grads, norm))
+        if "grad/norm" in scalars:
+            yield Measurement(step, scalars, reading, probe_seconds, outcome)
+        if outcome:
+            return
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        del outputs, trajectory, losses, loss  # before the next forward pass needs the room
+
+
+@torch.no_grad()
+def evaluate(network: Stack, task: Task, batch: Batch) -> dict[str, float]:
+    """The task's metrics on a whole held-out batch, computed in chunks that bound the memory."""
+    size = max(1, ROWS // len(batch.x))
+    outputs = [network(x)[0] for x in batch.x.split(size, dim=1)]
+    return task.metrics(torch.cat(outputs, dim=-2), batch.y)
+
+
+def merge(readings: Sequence[Reading]) -> Reading:
+    """One reading out of those of several probes, which must not use the same name."""
+    merged = Reading()
+    for reading in readings:
+        for mine, other in ((merged.scalars, reading.scalars), (merged.arrays, reading.arrays)):
+            if taken := mine.keys() & other.keys():
+                raise ValueError(f"two probes measure the same name: {', '.join(sorted(taken))}")
+            mine.update(other)
+        merged.axes.update(reading.axes)
+    return merged
+
+
+def no_clip(grads: Sequence[Tensor], norm: float) -> bool:
+    """Leave the gradients as they are."""
+    return False
+
+
+def clip_norm(grads: Sequence[Tensor], norm: float, *, threshold: float) -> bool:
+    """Scale all gradients to a global norm of at most `threshold` (Pascanu et al., 2013, algorithm 1)."""
+    if norm <= threshold:
+        return False
+    torch._foreach_mul_(list(grads), threshold / norm)
+    return True
+
+
+def clip_value(grads: Sequence[Tensor], norm: float, *, threshold: float) -> bool:
+    """Clamp each entry to [-threshold, threshold]."""
+    fired = any(bool((g.abs() > threshold).any()) for g in grads)
+    for g in grads if fired else ():
+        g.clamp_(-threshold, threshold)
+    return fired
+
+
+def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A random stream of its own for each purpose: `init`, `train`, `validation`, `test` of one seed share nothing."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
