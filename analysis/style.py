@@ -69,8 +69,14 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     pdf, png = path.with_name(f"{path.name}.pdf"), path.with_name(f"{path.name}.png")
     with look():
         FigureCanvasPdf(figure).print_figure(pdf, metadata={"CreationDate": None})
-        FigureCanvasAgg(figure).print_figure(png, metadata={"Software": None})
-    return [pdf, png]
+    return [pdf, save_png(figure, png)]
+
+
+def save_png(figure: Figure, path: str | Path) -> Path:
+    """Write one PNG, without date, and return its path."""
+    with look():
+        FigureCanvasAgg(figure).print_figure(path, metadata={"Software": None})
+    return Path(path)
 
 
 def categories(names: Iterable[Any]) -> dict[Any, tuple[float, float, float]]:

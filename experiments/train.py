@@ -21,6 +21,8 @@ from experiments.records import Record, finished, read_done, run_id
 from rnnlab.probes import Reading
 from rnnlab.train import Measurement, evaluate
 
+WORTH_A_PICTURE = 20.0  # seconds of a run: to draw it for the tracker costs half a second
+
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(cfg: DictConfig) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         done = record.done(
             last.outcome, steps=last.step, metrics=metrics, wall_seconds=wall, probe_seconds=last.probe_seconds
         )
-        bench.tracker.finish(done, arrays, lambda: picture(folder))
+        bench.tracker.finish(done, arrays, (lambda: picture(folder)) if wall > WORTH_A_PICTURE else None)
     return {**about, **done, "skipped": False}
 
 
@@ -91,7 +93,7 @@ def picture(folder: Path) -> Path:
     """The profiles of a run as a PNG beside its record."""
     from analysis import run, style  # here: drawing is for those who track
 
-    return style.save(run.run_figure(folder), folder / "profiles")[1]
+    return style.save_png(run.run_figure(folder), folder / "profiles.png")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ over the steps of a block, and a block is small enough to stay in the cache.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import NamedTuple
 
 import torch
@@ -26,11 +26,20 @@ SAFE = 2.0**80  # a row may move this far from its scale within those steps
 
 
 class Path(NamedTuple):
-    """What a scan leaves behind, without a graph: all that the way back needs besides the cell."""
+    """What a scan leaves behind, without a graph: all that the way back needs besides the cell.
+
+    The tape is in blocks of steps, each its own tensor: the allocator hands small blocks out again, while one large
+    tensor would be fresh memory, and a page fault every 4 kB, at every training step.
+    """
 
     x: Float[Tensor, "T B I"]
     states: Float[Tensor, "T+1 B S"]
-    tape: Float[Tensor, "T B R"]
+    tape: tuple[Float[Tensor, "_ B R"], ...]
+
+    def blocks(self) -> list[tuple[slice, Tensor]]:
+        """The steps of each block, and its tape."""
+        ends = list(accumulate(len(tape) for tape in self.tape))
+        return [(slice(end - len(tape), end), tape) for end, tape in zip(ends, self.tape, strict=True)]
 
 
 class Block(NamedTuple):
@@ -71,8 +80,8 @@ def scan(
         s_0 = x.new_zeros(shape)
     elif s_0.shape != shape:
         raise ValueError(f"scan needs s_0 of shape [B, S] = {list(shape)}, got {list(s_0.shape)}")
-    h, last, states, tape = _Scan.apply(cell, watch, x, s_0, *_trained(cell).values())
-    return h, last, Path(x.detach(), states, tape)
+    h, last, states, *tape = _Scan.apply(cell, watch, x, s_0, *_trained(cell).values())
+    return h, last, Path(x.detach(), states, tuple(tape))
 
 
 @torch.no_grad()
@@ -109,12 +118,6 @@ def input_adjoint(cell: Cell, path: Path, a: Tensor | Scaled) -> Tensor | Scaled
     return cat(found[::-1])
 
 
-def _blocks(path: Path) -> list[slice]:
-    steps, batch = path.x.shape[:2]
-    size = max(LEAST, ROWS // batch)
-    return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
-
-
 def _rows(x: Tensor) -> Tensor:  # [K, B, .] -> [K B, .]
     return x.flatten(0, 1)
 
@@ -130,22 +133,24 @@ def _each_step(tensors: tuple[Tensor, ...], *, back: bool = False) -> Iterator[t
 def _forward(cell: Cell, x: Tensor, s_0: Tensor) -> Path:
     steps, batch = x.shape[:2]
     states = s_0.new_empty(steps + 1, batch, cell.state_size)
-    path = Path(x, states, s_0.new_empty(steps, batch, cell.tape_size))
+    sizes = (x_block.shape[:2] for x_block in x.split(max(LEAST, ROWS // batch)))
+    path = Path(x, states, tuple(s_0.new_empty(*size, cell.tape_size) for size in sizes))
     states[0] = s_0
     weights, advance = cell.weights(), cell.advance
-    for steps in _blocks(path):
-        slots = cell.slots(cell.project(x[steps]), path.tape[steps])
-        before, after = cell.split(states[:-1][steps]), cell.split(states[1:][steps])
-        for slot, b, a in zip(_each_step(slots), _each_step(before), _each_step(after), strict=False):
-            advance(weights, slot, b, a)
+    for steps, tape in path.blocks():
+        before, after = states[:-1][steps], states[1:][steps]
+        cell.load(cell.project(x[steps]), tape, after)
+        each = (_each_step(views) for views in (cell.slots(tape), cell.split(before), cell.split(after)))
+        for of_step in zip(*each, strict=False):  # a cell without a tape has no end of its own
+            advance(weights, *of_step)
     return path
 
 
 def _linearised(cell: Cell, path: Path) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
     """The blocks of a path with their coefficients, last block first."""
-    for steps in reversed(_blocks(path)):
+    for steps, tape in reversed(path.blocks()):
         before, after = path.states[:-1][steps], path.states[1:][steps]
-        yield steps, cell.linearise(_rows(path.tape[steps]), _rows(before), _rows(after))
+        yield steps, cell.linearise(_rows(tape), _rows(before), _rows(after))
 
 
 def _way_back(
@@ -208,16 +213,17 @@ class _Scan(torch.autograd.Function):
         path = _forward(cell, x, s_0)
         ctx.set_materialize_grads(False)
         ctx.cell, ctx.watch = cell, watch
-        ctx.save_for_backward(x, s_0, path.states, path.tape, *parameters)  # also checks that none has changed since
-        ctx.mark_non_differentiable(path.states, path.tape)
-        return cell.hidden(path.states[1:]), path.states[-1].clone(), path.states, path.tape
+        ctx.blocks = len(path.tape)
+        ctx.save_for_backward(x, s_0, path.states, *path.tape, *parameters)  # also checks that none has changed since
+        ctx.mark_non_differentiable(path.states, *path.tape)
+        return cell.hidden(path.states[1:]), path.states[-1].clone(), path.states, *path.tape
 
     @staticmethod
     def backward(ctx, dh, d_last, *_):
-        x, s_0, states, tape, *_ = ctx.saved_tensors
+        x, s_0, states, *others = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True: somebody will differentiate this
             return None, None, *_differentiable_gradients(ctx.cell, x, s_0, dh, d_last)
-        cell, path = ctx.cell, Path(x, states, tape)
+        cell, path = ctx.cell, Path(x, states, tuple(others[: ctx.blocks]))
         dx = torch.empty_like(x) if ctx.needs_input_grad[2] else None
         adjoints = torch.empty_like(states[1:]) if ctx.watch else None
         total: dict[str, Tensor] = {}

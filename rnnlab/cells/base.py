@@ -21,7 +21,7 @@ class Cell(nn.Module, ABC):
     A cell *must* write `step`. That alone is correct everywhere: autograd through `step` is then its pull-back. It *may*
     write the rest, its own and 3 to 7 times faster way:
 
-        forward    weights(); slots(z, tape); advance(weights, slot, before, after)      `step` in place
+        forward    weights(); load(z, tape, after); slots(tape); advance(weights, slot, before, after)   in place
         backward   linearise(tape, before, after) -> c; pull(weights, c, a, out)         out += (df/ds)^T a
         gradients  gradients(c, before, a) -> dz, {name: gradient}                       all rows at once
 
@@ -91,15 +91,17 @@ class Cell(nn.Module, ABC):
         """The state as `advance` and `pull` take it: one view per block."""
         return (s,)
 
-    def slots(self, z: Tensor, tape: Tensor) -> Rows:
-        """The views of the drive that `advance` reads and of the tape that it writes."""
-        return z, tape
+    def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
+        """Lay the drive of a few steps, [K, B, Z], where `advance` overwrites it: into the tape or the states."""
+        tape.copy_(z)
+
+    def slots(self, tape: Tensor) -> Rows:
+        """The views of the tape that `advance` reads and writes."""
+        return (tape,)
 
     def advance(self, weights: tuple[Tensor, ...], slot: Rows, before: Rows, after: Rows) -> None:
         """Write s_t into `after`, and what the way back needs into the tape."""
-        z, tape = slot
-        tape.copy_(z)
-        after[0].copy_(self.step(z, before[0]))
+        after[0].copy_(self.step(slot[0], before[0]))
 
     # ---- backward
 

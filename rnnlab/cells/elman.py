@@ -51,13 +51,14 @@ class Elman(Cell):
     def weights(self) -> tuple[Tensor, ...]:
         return self.W, self.W.t().contiguous()
 
-    def slots(self, z: Tensor, tape: Tensor) -> Rows:
-        return (z,)
+    def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
+        after.copy_(z)
+
+    def slots(self, tape: Tensor) -> Rows:
+        return ()
 
     def advance(self, weights: tuple[Tensor, ...], slot: Rows, before: Rows, after: Rows) -> None:
-        (h,) = after
-        torch.addmm(slot[0], before[0], weights[1], out=h)
-        self.g_(h)
+        self.g_(after[0].addmm_(before[0], weights[1]))
 
     def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:
         slope = self.slope(after)

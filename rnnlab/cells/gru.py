@@ -37,19 +37,19 @@ class GRU(Cell):
         H = self.size
         return self.W, self.W[: 2 * H].t().contiguous(), self.W[2 * H :].t().contiguous(), self.q
 
-    def slots(self, z: Tensor, tape: Tensor) -> Rows:
-        H = self.size
-        return z[..., : 2 * H], z[..., 2 * H :], tape[..., : 2 * H], *tape.split(H, -1)
+    def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
+        tape[..., : 3 * self.size] = z
+
+    def slots(self, tape: Tensor) -> Rows:
+        return tape[..., : 2 * self.size], *tape.split(self.size, -1)
 
     def advance(self, weights: tuple[Tensor, ...], slot: Rows, before: Rows, after: Rows) -> None:
         _, W_ru, W_n, b_q = weights
-        z_ru, z_n, ru, r, u, n, q = slot
+        ru, r, u, n, q = slot
         (h,) = before
-        torch.addmm(z_ru, h, W_ru, out=ru)
-        ru.sigmoid_()
+        ru.addmm_(h, W_ru).sigmoid_()
         torch.addmm(b_q, h, W_n, out=q)
-        torch.addcmul(z_n, r, q, out=n)
-        n.tanh_()
+        n.addcmul_(r, q).tanh_()
         torch.lerp(n, h, u, out=after[0])
 
     def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:

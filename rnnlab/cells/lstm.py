@@ -55,15 +55,18 @@ class LSTM(Cell):
     def split(self, s: Tensor) -> Rows:
         return s.split(self.size, -1)
 
-    def slots(self, z: Tensor, tape: Tensor) -> Rows:
+    def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
+        tape[..., : 4 * self.size] = z
+
+    def slots(self, tape: Tensor) -> Rows:
         H = self.size
         i, f, g, o, m = tape.split(H, -1)
-        return z, tape[..., : 4 * H], tape[..., : 2 * H], i, f, g, o, m
+        return tape[..., : 4 * H], tape[..., : 2 * H], i, f, g, o, m
 
     def advance(self, weights: tuple[Tensor, ...], slot: Rows, before: Rows, after: Rows) -> None:
-        z, gates, i_and_f, i, f, g, o, m = slot
+        gates, i_and_f, i, f, g, o, m = slot
         (h, c), (h_next, c_next) = before, after
-        torch.addmm(z, h, weights[1], out=gates)
+        gates.addmm_(h, weights[1])
         i_and_f.sigmoid_()
         g.tanh_()
         o.sigmoid_()

@@ -44,7 +44,7 @@ def adjoints(trajectory: Trajectory, d_out: Tensor | Scaled) -> Adjoints:
 
 def _through(run: Pass, dh: Tensor | Scaled) -> tuple[dict[str, Tensor | Scaled], Tensor | Scaled]:
     cell, path = run.cell, run.path
-    before, after, tape = (x.flatten(0, 1) for x in (path.states[:-1], path.states[1:], path.tape))
+    before, after, tape = (x.flatten(0, 1) for x in (path.states[:-1], path.states[1:], torch.cat(path.tape)))
     direct = mapped(dh, lambda v: cell.hidden_gradients(after, v.flatten(0, 1))[0].unflatten(0, v.shape[:2]))
     none = mapped(direct[:1], torch.zeros_like)
     a = adjoint_scan(cell, path, cat([none, direct]))

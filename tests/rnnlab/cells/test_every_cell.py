@@ -108,7 +108,7 @@ def test_lstm_reports_the_conventional_adjoint_of_c():
     direct = torch.zeros(10, 3, 8)
     direct[-1, :, :4] = w
     a = adjoint_scan(cell, path, direct)
-    rows = (v.flatten(0, 1) for v in (path.tape, path.states[:-1], path.states[1:], a[1:]))
+    rows = (v.flatten(0, 1) for v in (torch.cat(path.tape), path.states[:-1], path.states[1:], a[1:]))
     parts = cell.parts(*rows)
     for k, name in enumerate("hc"):
         expected = torch.stack([s[k].grad for s in kept]).flatten(0, 1)
