@@ -35,7 +35,8 @@ lint: .venv/.done
 	$(BIN)/ruff format --check .
 
 bench: .venv/.done
-	$(BIN)/python -m pytest -m benchmark
+	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.length
 
 # Needs uv. What torch itself pins to one exact version (CUDA, triton) is left out: it says nothing more and differs by build.
 constraints:

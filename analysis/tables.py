@@ -107,7 +107,7 @@ def profiles(
 ) -> pd.DataFrame:
     """Gradient profiles, long: run, step, layer, direction, part, time, lag, log10.
 
-    lag = T - 1 - t in a forward layer, t in a backward one: the steps of that layer between state and loss.
+    lag: the steps of that layer, in its own direction, between state and loss; negative after the loss.
     log10 is the base-10 logarithm of the norm, -inf where it is exactly zero.
 
     Args:
@@ -155,7 +155,7 @@ def profile(
         step, moment, layers, direction, parts, kind, names = (
             data[key] for key in ("step", "time", "layer", "direction", "part", "loss", "statistic")
         )
-        norm = data["log10_norm"]
+        norm, lag = data["log10_norm"], data["lag"]
     if norm.shape != (len(step), len(layers), len(names), len(moment)):
         raise ValueError(f"log10_norm has shape {norm.shape}, its axes say otherwise")
     order = np.argsort(step, kind="stable")
@@ -176,7 +176,7 @@ def profile(
             "direction": pd.Categorical(direction, ["forward", "backward"])[at],
             "part": pd.Categorical(parts, [*PARTS, *sorted(set(parts) - set(PARTS))])[at],
             "time": t,
-            "lag": np.where(direction[at] == "backward", t, moment.max() - t),
+            "lag": np.tile(lag[s].ravel(), len(n)),
             "log10": norm[n][:, s, k, :].ravel(),
         }
     )
@@ -235,12 +235,12 @@ def _not_done(path: Path) -> dict[str, Any]:
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"init": {"_target_": "rnnlab.inits.Orthogonal", "gain": 1.0}} -> {"init": "orthogonal", "init.gain": 1.0}."""
+    """{"init": {"_target_": "rnnlab.inits.orthogonal_", "gain": 1.0}} -> {"init": "orthogonal", "init.gain": 1.0}."""
     row: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}.{key}" if prefix else key
         if key == "_target_":
-            row[prefix] = value.rsplit(".", 1)[-1].lower()
+            row[prefix] = value.rsplit(".", 1)[-1].lower().strip("_")
         elif isinstance(value, dict):
             row |= flatten(value, name)
         elif not key.startswith("_"):  # _partial_, _convert_, _recursive_ belong to Hydra

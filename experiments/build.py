@@ -9,6 +9,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
+from hydra.errors import CompactHydraException
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,8 +19,8 @@ from rnnlab.tasks.base import Batch, Task
 from rnnlab.train import Measurement, stream, train
 
 
-class BadInput(ValueError):
-    """A configuration that cannot be run; the message says what to do."""
+class BadInput(CompactHydraException, ValueError):
+    """A configuration that cannot be run; the message says what to do, and Hydra prints it without a traceback."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def build(cfg: DictConfig) -> Bench:
     for name, hint in {**OF_THE_SHELL, **{name: hints[name] for name in hints.keys() & cfg.keys()}}.items():
         if name in cfg and not isinstance(cfg[name], DictConfig) and not fits(cfg[name], hint):
             raise BadInput(f"{name}: needs {readable(hint)}, got {cfg[name]!r}")
-    device, dtype = torch.device(cfg.device), precision(cfg.dtype)
+    device, dtype = place(cfg.device), precision(cfg.dtype)
     streams = {name: stream(cfg.seed, name, device) for name in ("init", "train", "validation", "test")}
     task = make(cfg, "task")
     with blame("held_out"):
@@ -130,6 +131,16 @@ def readable(hint: Any) -> str:
     return (
         "one of " + ", ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else words.get(hint, str(hint))
     )
+
+
+def place(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BadInput(f"device: needs auto, cpu, cuda or cuda:N, got {name!r}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BadInput(f"device: needs one of the {torch.cuda.device_count()} CUDA devices found here, got {name!r}")
+    return device
 
 
 def precision(name: str) -> torch.dtype:

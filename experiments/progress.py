@@ -41,10 +41,12 @@ class Progress(Callback):
     """Hydra callback: one line when a run ends, and the total of a sweep."""
 
     def __init__(self) -> None:
-        self.total, self.ended, self.started = 0, [], time.monotonic()
+        self.total, self.started = 0, time.monotonic()
+        self.ended: list[str] = []
+        self.failures: list[str] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self.total, self.ended, self.started = count(config), [], time.monotonic()
+        self.total, self.started = count(config), time.monotonic()
         print(f"{config.name}: {self.total} runs", flush=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
@@ -65,13 +67,19 @@ class Progress(Callback):
             left = spent / len(self.ended) * (self.total - len(self.ended))
             text = f"[{len(self.ended):>{len(str(self.total))}}/{self.total}] {text}  ({clock(left)} left)"
         print(text, flush=True)
+        if failed:
+            self.failures.append(text)
+        if len(self.ended) == self.total:
+            self._total(config.name)
         if not self.total and not failed:
             print(f"record: {result['folder']}", flush=True)
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        counts = ", ".join(f"{self.ended.count(word)} {word}" for word in dict.fromkeys(sorted(self.ended)))
-        spent = clock(time.monotonic() - self.started)
-        print(f"{config.name}: {len(self.ended)} of {self.total} runs in {spent}: {counts}", flush=True)
+    def _total(self, name: str) -> None:
+        """At the last job and not at the end of the sweep, of which Hydra does not tell if a run has failed."""
+        counts = ", ".join(f"{self.ended.count(word)} {word}" for word in sorted(set(self.ended)))
+        print(f"{name}: {self.total} runs in {clock(time.monotonic() - self.started)}: {counts}", flush=True)
+        for line in self.failures:
+            print(line, flush=True)
 
 
 def count(config: DictConfig) -> int:

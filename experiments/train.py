@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments import progress
 from experiments.build import BadInput, Bench, build
-from experiments.records import Record, finished, read_done, run_id
+from experiments.records import Busy, Record, finished, read_done, run_id
 from rnnlab.probes import Reading
 from rnnlab.train import Measurement, evaluate
 
@@ -26,17 +26,23 @@ WORTH_A_PICTURE = 20.0  # seconds of a run: to draw it for the tracker costs hal
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(cfg: DictConfig) -> dict[str, Any]:
+    sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
         return run(cfg)
+    except Busy as error:
+        if sweep:  # another sweep works on this run: not ours to wait for
+            return {"outcome": "busy", "metrics": {}, "wall_seconds": 0.0, "run": str(error), "skipped": False}
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except BadInput as error:
-        if HydraConfig.get().mode is RunMode.MULTIRUN:
+        if sweep:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
-    """Train the configuration unless that is done; returns what `done.json` says, with `run`, `folder` and `skipped`."""
+    """Train the configuration unless that is done; returns what `done.json` says, with run, folder and skipped."""
     if cfg.device == "auto":
         cfg.device = "cuda" if torch.cuda.is_available() else "cpu"
     config = OmegaConf.to_container(cfg, resolve=True)

@@ -1,4 +1,4 @@
-"""Fillers of a recurrent matrix W [H, H], in place, in the manner of torch.nn.init. A cell with gates fills each gate."""
+"""Fillers of a recurrent matrix W [H, H], in place, in the manner of torch.nn.init. A cell fills each gate's W."""
 
 import math
 

@@ -107,9 +107,9 @@ def input_adjoint(cell: Cell, path: Path, a: Tensor | Scaled) -> Tensor | Scaled
     """dL/dx_t [T, B, I] from the adjoints a [T+1, B, S]: (dz_t/dx_t)^T (ds_t/dz_t)^T a_t, in the range of a."""
     weights, found = cell.weights(), []
     for steps, c in _linearised(cell, path):
-        x, before = path.x[steps], path.states[:-1][steps]
+        x, before = path.x[steps], _rows(path.states[:-1][steps])
 
-        def through(v: Tensor, c=c, x=x, before=_rows(before)) -> Tensor:
+        def through(v: Tensor, c=c, x=x, before=before) -> Tensor:
             cell.pull(weights, c, cell.split(_rows(v)), cell.split(torch.zeros_like(before)))
             dz, _ = cell.gradients(c, before, _rows(v))
             return cell.project_gradients(_rows(x), dz, input_too=True)[0].view_as(x)
@@ -123,7 +123,7 @@ def _rows(x: Tensor) -> Tensor:  # [K, B, .] -> [K B, .]
 
 
 def _each_step(tensors: tuple[Tensor, ...], *, back: bool = False) -> Iterator[tuple[Tensor, ...]]:
-    """The slices of all tensors at each time, first or last time first; `unbind`, since indexing costs four times that."""
+    """The slices of all tensors at each time, first or last first; `unbind`, for indexing costs four times that."""
     if not tensors:
         return repeat(())
     views = (x.unbind(0) for x in tensors)

@@ -89,7 +89,8 @@ def _loop(
         x, y = task.draw("train", batch, generator, dtype=parameters[0].dtype)
         outputs, trajectory = network(x)
         losses = task.losses(outputs, y)
-        loss = task.sample_losses(losses).mean()
+        sample_losses = task.sample_losses(losses)
+        loss = sample_losses.mean()
         scalars = {"train/loss": loss.item(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
         evaluated = step % evaluate_every == 0 or step == steps
         if evaluated:
@@ -106,7 +107,7 @@ def _loop(
         reading = None
         if outcome or schedule(step, steps):  # after backward, before step
             started = time.perf_counter()
-            moment = Moment(step, network, task, trajectory, losses)
+            moment = Moment(step, network, trajectory, losses, sample_losses, task.scored)
             reading = merge([probe(moment) for probe in probes])
             scalars |= reading.scalars
             probe_seconds += time.perf_counter() - started
@@ -120,7 +121,7 @@ def _loop(
         optimizer.step()
         if scheduler is not None:
             scheduler.step()
-        del outputs, trajectory, losses, loss  # before the next forward pass needs the room
+        del outputs, trajectory, losses, sample_losses, loss  # before the next forward pass needs the room
 
 
 @torch.no_grad()

@@ -18,8 +18,8 @@ class Cell(nn.Module, ABC):
     of the backward pass with N = T B, so one `step` serves both. `step` is a pure function of its arguments and the
     parameters: a dropout mask, say, belongs into the drive.
 
-    A cell *must* write `step`. That alone is correct everywhere: autograd through `step` is then its pull-back. It *may*
-    write the rest, its own and 3 to 7 times faster way:
+    A cell *must* write `step`. That alone is correct everywhere: autograd through `step` is then its pull-back. It
+    *may* write the rest, its own and 3 to 7 times faster way:
 
         forward    weights(); load(z, tape, after); slots(tape); advance(weights, slot, before, after)   in place
         backward   linearise(tape, before, after) -> c; pull(weights, c, a, out)         out += (df/ds)^T a
@@ -57,7 +57,7 @@ class Cell(nn.Module, ABC):
 
     @torch.no_grad()
     def initialise(self, recurrent: Callable[..., Any], generator: torch.Generator | None = None) -> None:
-        """Fill each gate's W with `recurrent(W_gate, generator=...)`, each gate's U Glorot-uniform, and b with zeros."""
+        """Fill each gate's W with `recurrent(W_gate, generator=...)`, each gate's U Glorot-uniform, b with zeros."""
         for W, U in zip(self.W.split(self.size), self.U.split(self.size), strict=True):
             recurrent(W, generator=generator)
             nn.init.xavier_uniform_(U, generator=generator)
@@ -84,7 +84,7 @@ class Cell(nn.Module, ABC):
     # ---- forward, in place
 
     def weights(self) -> tuple[Tensor, ...]:
-        """What all steps of one scan share, made once: a transpose laid out for the loop, a parametrised W evaluated."""
+        """What all steps of one scan share, made once: a transpose laid out for the loop, a parametrised W."""
         return ()
 
     def split(self, s: Tensor) -> Rows:

@@ -24,8 +24,8 @@ class Elman(Cell):
 
         h_t = g(W h_{t-1} + U x_t + b),      g = tanh, relu, sigmoid or the identity
 
-    so dh_t/dh_{t-1} = diag(g') W, and over k steps the gradient changes by at most (gamma smax(W))^k with gamma = max g',
-    1 for all of them but the sigmoid, where it is 1/4. ReLU has slope 0 at 0, as in torch.
+    so dh_t/dh_{t-1} = diag(g') W, and over k steps the gradient grows by at most (gamma smax(W))^k with gamma = max g':
+    1/4 for the sigmoid, 1 for the others. ReLU has slope 0 at 0, as in torch.
 
     Args:
         activation: g.

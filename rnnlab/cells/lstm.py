@@ -77,7 +77,7 @@ class LSTM(Cell):
 
     def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:
         H = self.size
-        i, f, g, o, m = tape.split(H, -1)
+        i, f, g, _, m = tape.split(H, -1)
         gates, c = tape[:, : 4 * H], before[:, H:]
         slope = torch.addcmul(gates, gates, gates, value=-1)  # sigmoid', but for g
         d_i, d_f, d_g, d_o = slope.split(H, -1)

@@ -50,9 +50,7 @@ def _through(run: Pass, dh: Tensor | Scaled) -> tuple[dict[str, Tensor | Scaled]
     a = adjoint_scan(cell, path, cat([none, direct]))
 
     def part(name: str) -> Tensor | Scaled:
-        return mapped(
-            a[1:], lambda v: cell.parts(tape, before, after, v.flatten(0, 1))[name].unflatten(0, v.shape[:2])
-        )
+        return mapped(a[1:], lambda v: cell.parts(tape, before, after, v.flatten(0, 1))[name].unflatten(0, v.shape[:2]))
 
     names = cell.parts(tape[:1], before[:1], after[:1], after[:1])
     return {name: part(name) for name in names}, input_adjoint(cell, path, a)

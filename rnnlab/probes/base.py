@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnlab.networks import Stack, Trajectory
-from rnnlab.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -16,14 +15,17 @@ class Moment:
 
     Attributes:
         step: number of updates done so far.
-        losses: of each scored step and sample, [T_y, B], with their graph.
+        losses: of each scored step and sample, with their graph.
+        sample_losses: the task's sum or mean of them over the steps, with its graph.
+        scored: the time steps that carry a loss.
     """
 
     step: int
     network: Stack
-    task: Task
     trajectory: Trajectory
     losses: Float[Tensor, "T_y B"]
+    sample_losses: Float[Tensor, " B"]
+    scored: range
 
 
 @dataclass(frozen=True)

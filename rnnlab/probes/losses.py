@@ -11,4 +11,4 @@ class StepLosses:
 
     def __call__(self, moment: Moment) -> Reading:
         mean = moment.losses.detach().double().mean(1).cpu()
-        return Reading(arrays={"step_loss": mean}, axes={"step_loss_time": list(moment.task.scored)})
+        return Reading(arrays={"step_loss": mean}, axes={"step_loss_time": list(moment.scored)})

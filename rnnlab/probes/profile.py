@@ -31,9 +31,9 @@ class Profile:
     """
 
     def __call__(self, moment: Moment) -> Reading:
-        task, scored = moment.task, moment.task.scored
-        series = {(*key, "task"): a for key, a in _measure(moment, task.sample_losses(moment.losses)).items()}
-        ends = {"forward": scored[-1], "backward": 0 if task.readout == "last" else scored[0]}
+        scored = moment.scored
+        series = {(*key, "task"): a for key, a in _measure(moment, moment.sample_losses).items()}
+        ends = {"forward": scored[-1], "backward": 0 if moment.network.read == "last" else scored[0]}
         if len(scored) > 1:
             for direction in moment.network.directions:
                 loss = moment.losses[scored.index(ends[direction])]

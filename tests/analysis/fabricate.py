@@ -57,8 +57,8 @@ def run(
     path.mkdir(parents=True)
     config = {
         "cell": {"_target_": f"rnnlab.cells.{cell}.{cell.upper()}"},
-        "init": {"_target_": f"rnnlab.inits.{init.capitalize()}", **(init_values or {})},
-        "network": {"_target_": "rnnlab.networks.Network", "hidden": 8, "depth": depth, "direction": direction},
+        "init": {"_target_": f"rnnlab.inits.{init}_", **(init_values or {})},
+        "network": {"_target_": "rnnlab.networks.stack.Stack", "hidden": 8, "depth": depth, "direction": direction},
         "task": {"_target_": f"rnnlab.tasks.{task}.{task.capitalize()}", "length": T},
         "optimizer": {"_target_": "torch.optim.RMSprop", "_partial_": True, "lr": 0.001},
         "steps": max(steps),
@@ -108,6 +108,7 @@ def run(
         loss=np.array(["task"] * len(names)),
         statistic=np.array(STATISTICS),
         time=np.arange(T),
+        lag=np.stack([np.arange(T) if one == "backward" else T - 1 - np.arange(T) for _, one, _ in names]),
         log10_norm=norms,
         zeros=np.zeros((len(steps), len(names), T), int),
         nonfinite=np.zeros((len(steps), len(names), T), int),

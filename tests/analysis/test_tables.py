@@ -124,6 +124,7 @@ def test_the_loss_of_the_last_step_is_preferred_where_there_is_one(tmp_path, fab
         arrays[axis] = np.array(values)
     for name in ("log10_norm", "zeros", "nonfinite"):
         arrays[name] = np.concatenate([arrays[name], arrays[name] - 5], axis=1)
+    arrays["lag"] = np.concatenate([arrays["lag"]] * 2)
     np.savez(file, **arrays)
     last, task = (tables.profiles(tmp_path, loss=loss)["log10"] for loss in ("last", "task"))
     np.testing.assert_allclose(last - task, -5.0, atol=1e-12)

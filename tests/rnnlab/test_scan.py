@@ -121,7 +121,10 @@ def test_training_equals_autograd_across_many_blocks():
     x.grad = None
     cell.zero_grad()
     scan(cell, x)[0].square().mean().backward()
-    assert max(relative(a, b) for a, b in zip([x.grad, *(p.grad for p in cell.parameters())], expected, strict=True)) < 1e-12
+    assert (
+        max(relative(a, b) for a, b in zip([x.grad, *(p.grad for p in cell.parameters())], expected, strict=True))
+        < 1e-12
+    )
 
 
 def test_watch_hands_over_the_adjoints_of_the_backward_pass():

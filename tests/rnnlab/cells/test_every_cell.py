@@ -52,9 +52,7 @@ def test_parameter_and_input_gradients_equal_the_generic_ones(name):
     s_0.requires_grad_()
     wanted = (x, s_0, *cell.parameters())
     dh, d_last = torch.randn(9, 3, cell.size), torch.randn(3, cell.state_size)
-    own, generic = (
-        torch.autograd.grad(scan(which, x, s_0)[:2], wanted, (dh, d_last)) for which in (cell, Plain(cell))
-    )
+    own, generic = (torch.autograd.grad(scan(which, x, s_0)[:2], wanted, (dh, d_last)) for which in (cell, Plain(cell)))
     assert max(relative(a, b) for a, b in zip(own, generic, strict=True)) < ROUNDING
     direct = torch.zeros(10, 3, cell.state_size)
     direct[1:, :, : cell.size] = dh

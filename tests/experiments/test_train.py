@@ -1,0 +1,236 @@
+"""The command line as its users type it: runs, sweeps, wrong input, kills."""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+TINY = ["task.length=12", "network.hidden=4", "batch=3", "held_out=8", "evaluate_every=5", "tracker=none"]
+
+
+def arguments(out: Path, *overrides: str) -> list[str]:
+    flags = [o for o in overrides if o.startswith("-")]
+    given = [f"paths.outputs={out}", *TINY, *(o for o in overrides if o not in flags)]
+    return [sys.executable, "-W", "error::FutureWarning", "-m", "experiments.train", *flags, *given]
+
+
+def train(out: Path, *overrides: str, timeout: float = 200) -> subprocess.CompletedProcess:
+    return subprocess.run(arguments(out, *overrides), cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+
+
+def only_run(folder: Path) -> Path:
+    (run,) = [p for p in folder.iterdir() if p.is_dir()]
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    out = tmp_path_factory.mktemp("outputs")
+    return out, train(out, "cell=lstm", "task=adding", "network.depth=2", "network.direction=bidirectional", "steps=20")
+
+
+def test_one_run_leaves_the_whole_record(finished):
+    out, result = finished
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    run = only_run(out / "single")
+    assert {p.name for p in run.iterdir()} == {
+        "config.json",
+        "scalars.jsonl",
+        "profiles.npz",
+        "weights.pt",
+        "done.json",
+    }
+    done = json.loads((run / "done.json").read_text())
+    assert done["outcome"] == "stuck"
+    assert done["steps"] == 20
+    assert {"validation/loss", "validation/error", "test/loss", "test/error"} == set(done["metrics"])
+    rows = [json.loads(line) for line in (run / "scalars.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [0, 1, 2, 5, 10, 15, 20]
+    assert all(math.isfinite(row["grad/norm"]) and row["grad/norm"] > 0 for row in rows)
+    assert "adjoint/L1/backward/c/decay_per_step" in rows[0]
+    assert "seed" in json.loads((run / "config.json").read_text())["config"]
+    assert run.name in result.stdout
+
+
+def test_the_profiles_of_a_run_are_full_and_not_the_same_before_and_after(finished):
+    """Trap 14: an artefact that is written but never filled."""
+    with np.load(only_run(finished[0] / "single") / "profiles.npz") as data:
+        assert data["step"].tolist() == [0, 1, 2, 5, 10, 20]
+        series = set(zip(data["layer"].tolist(), data["direction"].tolist(), data["part"].tolist(), strict=True))
+        assert series == {(d, way, part) for d in (0, 1) for way in ("forward", "backward") for part in "hc"}
+        assert data["log10_norm"].shape == (6, 8, 5, 12)
+        assert np.isfinite(data["log10_norm"]).all()
+        assert np.abs(data["log10_norm"][-1] - data["log10_norm"][0]).max() > 0.1
+        assert data["step_loss"].shape == (6, 1)
+
+
+def test_the_trained_weights_load_without_running_code(finished):
+    state = torch.load(only_run(finished[0] / "single") / "weights.pt", weights_only=True)
+    assert state["layers.1.0.W"].shape == (16, 4)
+
+
+def test_a_finished_run_is_not_trained_again(finished):
+    out, _ = finished
+    mark = only_run(out / "single") / "done.json"
+    before = mark.stat().st_mtime_ns
+    result = train(out, "cell=lstm", "task=adding", "network.depth=2", "network.direction=bidirectional", "steps=20")
+    assert result.returncode == 0
+    assert "done before" in result.stdout
+    assert mark.stat().st_mtime_ns == before
+
+
+def test_the_same_command_gives_the_same_numbers_to_the_last_bit(finished, tmp_path):
+    train(tmp_path, "cell=lstm", "task=adding", "network.depth=2", "network.direction=bidirectional", "steps=20")
+
+    def numbers(run):
+        rows = [json.loads(line) for line in (run / "scalars.jsonl").read_text().splitlines()]
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+    first, second = only_run(finished[0] / "single"), only_run(tmp_path / "single")
+    assert first.name == second.name
+    assert numbers(first) == numbers(second)
+
+
+def test_a_sweep_runs_every_combination_with_a_line_each_and_a_total(tmp_path):
+    result = train(
+        tmp_path, "-m", "steps=2", "cell=elman,gru", "network.direction=forward,backward", "init=glorot,identity"
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "single: 8 runs"
+    assert sum(bool(re.match(r"\[\d/8\] stuck", line)) for line in lines) == 8
+    assert re.fullmatch(r"single: 8 runs in \d+ s: 8 stuck", lines[-1])
+    runs = [p for p in (tmp_path / "single").iterdir() if (p / "done.json").exists()]
+    configs = [json.loads((p / "config.json").read_text())["config"] for p in runs]
+    targets = {(c["cell"]["_target_"], c["network"]["direction"], c["init"]["_target_"]) for c in configs}
+    assert len(targets) == len(runs) == 8
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("cell=transformer", r"Could not find 'cell/transformer'[\s\S]*elman"),
+        ("task.lenght=50", r"Key 'lenght' is not in struct"),
+        ("task.length=-5", r"^error: task: adding needs length >= 2 to place two marks, got -5$"),
+        ("init=identity init.gain=2", r"Key 'gain' is not in struct"),
+        ("scale=huge", r"Could not find 'scale/huge'"),
+    ],
+)
+def test_wrong_input_gets_a_clear_line_and_leaves_nothing(override, message, tmp_path):
+    result = train(tmp_path, *override.split())
+    assert result.returncode in (1, 2)
+    assert re.search(message, result.stderr, re.MULTILINE), result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("config.json"))
+
+
+def test_in_a_sweep_a_wrong_run_is_named_and_the_others_are_done(tmp_path):
+    result = train(tmp_path, "-m", "steps=1", "task.length=-5,12,14")
+    assert result.returncode == 1
+    assert "FAILED  " in result.stdout
+    assert "task: adding needs length >= 2 to place two marks, got -5" in result.stdout
+    *_, total, failure = result.stdout.splitlines()
+    assert total.startswith("single: 3 runs in")
+    assert total.endswith("1 failed, 2 stuck")
+    assert "task.length=-5" in failure
+    assert "Traceback" not in result.stderr
+    assert len(list(tmp_path.rglob("done.json"))) == 2
+
+
+def test_a_crash_leaves_its_traceback_in_the_record_and_is_tried_again(tmp_path):
+    broken = tmp_path / "broken_probe.py"
+    broken.write_text(
+        "def probe(moment):\n    raise RuntimeError('the probe fell over')\n\n\ndef make():\n    return probe\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    given = arguments(tmp_path, "steps=2", "+probes.broken._target_=broken_probe.make")
+    result = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, env=env)
+    assert result.returncode == 1
+    assert "the probe fell over" in result.stderr
+    run = only_run(tmp_path / "single")
+    failed = json.loads((run / "failed.json").read_text())
+    assert failed["error"] == "RuntimeError: the probe fell over"
+    assert "broken_probe.py" in failed["traceback"]
+    assert not (run / "running.json").exists()
+    broken.write_text("from rnnlab.probes import Reading\n\n\ndef make():\n    return lambda moment: Reading()\n")
+    result = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, env=env)
+    assert result.returncode == 0
+    assert (run / "done.json").exists()
+    assert not (run / "failed.json").exists()
+
+
+@pytest.fixture
+def start():
+    """Starts trainings that are ended with the test, whatever happens in it."""
+    processes = []
+
+    def begin(out: Path, *overrides: str) -> subprocess.Popen:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        processes.append(subprocess.Popen(arguments(out, *overrides), cwd=ROOT, **quiet))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def wait_for(what, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ctrl_c_is_recorded(tmp_path, start):
+    process = start(tmp_path, "steps=100000")
+    wait_for(lambda: any(p.stat().st_size > 2000 for p in tmp_path.rglob("scalars.jsonl")))
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
+    assert process.returncode != 0
+    run = only_run(tmp_path / "single")
+    assert json.loads((run / "failed.json").read_text())["error"] == "interrupted"
+    assert not (run / "running.json").exists()
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.7, 1.6])
+def test_a_sweep_killed_at_any_moment_is_readable_and_the_same_command_finishes_it(tmp_path, moment, start):
+    axes = ["-m", "steps=60", "log_every=1", "seed=range(4)", "schedule=every", "schedule.interval=5"]
+    process = start(tmp_path, *axes)
+    wait_for(lambda: list(tmp_path.rglob("scalars.jsonl")))
+    time.sleep(moment)
+    process.kill()
+    process.wait()
+    done = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("done.json")}
+    for log in tmp_path.rglob("scalars.jsonl"):
+        lines = log.read_text().splitlines(keepends=True)
+        assert all(json.loads(line)["train/loss"] > 0 for line in lines if line.endswith("\n"))
+    for profiles in tmp_path.rglob("profiles.npz"):
+        with np.load(profiles) as data:
+            assert len(data["step"]) == len(data["log10_norm"]) > 0
+    result = train(tmp_path, *axes)
+    assert result.returncode == 0, result.stderr
+    assert len(list(tmp_path.rglob("done.json"))) == 4
+    assert f"{len(done)} done before" in result.stdout or not done
+    assert all(p.stat().st_mtime_ns == then for p, then in done.items())
+    assert not list(tmp_path.rglob("running.json"))
+
+
+def test_two_starts_of_one_run_do_not_write_one_folder(tmp_path, start):
+    first = start(tmp_path, "steps=100000")
+    wait_for(lambda: list(tmp_path.rglob("running.json")))
+    second = train(tmp_path, "steps=100000")
+    assert second.returncode != 0
+    assert "Traceback" not in second.stderr
+    assert str(first.pid) in second.stderr
