@@ -175,30 +175,33 @@ def _way_back(
 
 def _adjoint_in_log_range(cell: Cell, path: Path, direct: Scaled) -> Scaled:
     value, log2 = torch.empty_like(direct.value), torch.empty_like(direct.log2)
-    a = direct[-1]
+    a, weights = direct[-1], cell.weights()
     value[-1], log2[-1] = a.value, a.log2
     for steps, c in _linearised(cell, path):
         slices = list(_each_step(tuple(x.unflatten(0, (-1, len(a.value))) for x in c)))
         for stop in range(steps.stop, steps.start, -RENORMALISE):
             few = slice(max(steps.start, stop - RENORMALISE), stop)
-            found = _few_steps(cell, slices[few.start - steps.start : few.stop - steps.start], a, direct[few])
+            c_few = slices[few.start - steps.start : few.stop - steps.start]
+            found = _few_steps(cell, weights, c_few, a, direct[few])
             value[few], log2[few] = found.value, found.log2
             a = Scaled.of(found.value[0], found.log2[0])
     return Scaled(value, log2)
 
 
-def _few_steps(cell: Cell, c: list[tuple[Tensor, ...]], a: Scaled, direct: Scaled) -> Scaled:
+def _few_steps(
+    cell: Cell, weights: tuple[Tensor, ...], c: list[tuple[Tensor, ...]], a: Scaled, direct: Scaled
+) -> Scaled:
     """A few steps at one scale per row; in halves for as long as one scale does not hold them."""
     scale = torch.maximum(a.log2, direct.log2.amax(0))
     v = torch.cat([direct.at(scale), a.at(scale)[None]])
-    weights = cell.weights()
     for of_step in zip(reversed(c), *(_each_step(cell.split(x), back=True) for x in (v[1:], v[:-1])), strict=True):
         cell.pull(weights, *of_step)
     largest, half = v[:-1].abs().amax(-1), len(c) // 2
     lost = ((largest < 1 / SAFE) & (scale > ZERO)) | ~(largest < SAFE)
     if half and (lost & v[-1].isfinite().all(-1)).any():  # a row that came in as NaN is not for this scale to mend
-        late = _few_steps(cell, c[half:], a, direct[half:])
-        early = _few_steps(cell, c[:half], Scaled.of(late.value[0], late.log2[0]), direct[:half])
+        late = _few_steps(cell, weights, c[half:], a, direct[half:])
+        a = Scaled.of(late.value[0], late.log2[0])
+        early = _few_steps(cell, weights, c[:half], a, direct[:half])
         return Scaled.cat([early, late])
     return Scaled(v[:-1], scale.expand(len(c), -1))
 

@@ -1,5 +1,8 @@
 """The long short-term memory cell."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -30,7 +33,7 @@ class LSTM(Cell):
         super().__init__(inputs, size)
         self.forget_bias = forget_bias
 
-    def initialise(self, recurrent, generator=None) -> None:
+    def initialise(self, recurrent: Callable[..., Any], generator: torch.Generator | None = None) -> None:
         super().initialise(recurrent, generator)
         with torch.no_grad():
             self.b[self.size : 2 * self.size] = self.forget_bias
