@@ -198,7 +198,7 @@ def test_ctrl_c_is_recorded(tmp_path, start):
     wait_for(lambda: any(p.stat().st_size > 2000 for p in tmp_path.rglob("scalars.jsonl")))
     process.send_signal(signal.SIGINT)
     process.wait(timeout=60)
-    assert process.returncode != 0
+    assert process.returncode == 130
     run = only_run(tmp_path / "single")
     assert json.loads((run / "failed.json").read_text())["error"] == "interrupted"
     assert not (run / "running.json").exists()
