@@ -122,12 +122,9 @@ def _rows(x: Tensor) -> Tensor:  # [K, B, .] -> [K B, .]
     return x.flatten(0, 1)
 
 
-def _each_step(tensors: tuple[Tensor, ...], *, back: bool = False) -> Iterator[tuple[Tensor, ...]]:
-    """The slices of all tensors at each time, first or last first; `unbind`, for indexing costs four times that."""
-    if not tensors:
-        return repeat(())
-    views = (x.unbind(0) for x in tensors)
-    return zip(*((reversed(v) for v in views) if back else views), strict=True)
+def _each_time(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
+    """The slices of all tensors at each time; `unbind`, for indexing costs four times that."""
+    return list(zip(*(x.unbind(0) for x in tensors), strict=True))
 
 
 def _forward(cell: Cell, x: Tensor, s_0: Tensor) -> Path:
@@ -138,11 +135,12 @@ def _forward(cell: Cell, x: Tensor, s_0: Tensor) -> Path:
     states[0] = s_0
     weights, advance = cell.weights(), cell.advance
     for steps, tape in path.blocks():
-        before, after = states[:-1][steps], states[1:][steps]
-        cell.load(cell.project(x[steps]), tape, after)
-        each = (_each_step(views) for views in (cell.slots(tape), cell.split(before), cell.split(after)))
-        for of_step in zip(*each, strict=False):  # a cell without a tape has no end of its own
-            advance(weights, *of_step)
+        both = states[steps.start : steps.stop + 1]
+        cell.load(cell.project(x[steps]), tape, both[1:])
+        s = _each_time(cell.split(both))
+        slots = _each_time(cell.slots(tape)) or repeat(())
+        for slot, before, after in zip(slots, s, s[1:], strict=False):
+            advance(weights, slot, before, after)
     return path
 
 
@@ -160,17 +158,25 @@ def _way_back(
 
     `direct(steps)` is that of the states after these steps, `carried` an adjoint that enters at s_T.
     """
-    weights, pull = cell.weights(), cell.pull
+    weights = cell.weights()
     carried = torch.zeros_like(path.states[0]) if carried is None else carried
     for steps, c in _linearised(cell, path):
         a = torch.cat([torch.zeros_like(carried)[None], direct(steps)])
         a[-1] += carried
-        slices = tuple(x.unflatten(0, (-1, len(carried))) for x in c)
-        late, early = cell.split(a[1:]), cell.split(a[:-1])
-        for of_step in zip(*(_each_step(x, back=True) for x in (slices, late, early)), strict=True):
-            pull(weights, *of_step)
+        _pull_all(cell, weights, _each_time(_unflattened(c, len(carried))), a)
         carried = a[0].masked_fill(a[0].abs() < smallest, 0) if smallest else a[0]
         yield Block(steps, c, a[1:], carried)
+
+
+def _unflattened(c: tuple[Tensor, ...], batch: int) -> tuple[Tensor, ...]:
+    return tuple(x.unflatten(0, (-1, batch)) for x in c)
+
+
+def _pull_all(cell: Cell, weights: tuple[Tensor, ...], c: list[tuple[Tensor, ...]], a: Tensor) -> None:
+    """The loop of the way back, in place: a [K+1, B, S] holds the direct part and becomes the adjoint."""
+    slices, pull = _each_time(cell.split(a)), cell.pull
+    for c_t, late, early in zip(reversed(c), reversed(slices), reversed(slices[:-1]), strict=False):
+        pull(weights, c_t, late, early)
 
 
 def _adjoint_in_log_range(cell: Cell, path: Path, direct: Scaled) -> Scaled:
@@ -178,7 +184,7 @@ def _adjoint_in_log_range(cell: Cell, path: Path, direct: Scaled) -> Scaled:
     a, weights = direct[-1], cell.weights()
     value[-1], log2[-1] = a.value, a.log2
     for steps, c in _linearised(cell, path):
-        slices = list(_each_step(tuple(x.unflatten(0, (-1, len(a.value))) for x in c)))
+        slices = _each_time(_unflattened(c, len(a.value)))
         for stop in range(steps.stop, steps.start, -RENORMALISE):
             few = slice(max(steps.start, stop - RENORMALISE), stop)
             c_few = slices[few.start - steps.start : few.stop - steps.start]
@@ -194,8 +200,7 @@ def _few_steps(
     """A few steps at one scale per row; in halves for as long as one scale does not hold them."""
     scale = torch.maximum(a.log2, direct.log2.amax(0))
     v = torch.cat([direct.at(scale), a.at(scale)[None]])
-    for of_step in zip(reversed(c), *(_each_step(cell.split(x), back=True) for x in (v[1:], v[:-1])), strict=True):
-        cell.pull(weights, *of_step)
+    _pull_all(cell, weights, c, v)
     largest, half = v[:-1].abs().amax(-1), len(c) // 2
     lost = ((largest < 1 / SAFE) & (scale > ZERO)) | ~(largest < SAFE)
     if half and (lost & v[-1].isfinite().all(-1)).any():  # a row that came in as NaN is not for this scale to mend

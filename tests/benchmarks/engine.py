@@ -4,7 +4,8 @@ All in one process and one thread, the contenders interleaved, medians of the ro
 
     ours      scan forward and backward, all adjoints [T, B, S] handed over
     torch     torch.nn's fused layer, forward and backward, without any adjoint
-    loop      a loop over the cell under autograd with retain_grad on every state
+    loop      what one writes to see every adjoint: `step` in a loop over the drive z[t], with retain_grad (H = 64)
+    unbound   the same loop over z.unbind(0), which does not make a full-size zero tensor per step in the backward pass
     loss      `every step`: the sum over all steps. `last step`: the gradient vanishes on the way, so that torch.nn
               computes with subnormal numbers, which is slow; ours drops what is below 5e-29
 """
@@ -61,11 +62,11 @@ def fused(layer: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> None
     loss(layer(x)[0]).backward()
 
 
-def loop(cell: Cell, x: Tensor, loss: Callable[[Tensor], Tensor]) -> None:
+def loop(cell: Cell, x: Tensor, loss: Callable[[Tensor], Tensor], *, unbind: bool) -> None:
     cell.zero_grad()
-    s, kept = x.new_zeros(x.shape[1], cell.state_size), []
-    for z in cell.project(x).unbind(0):
-        s = cell.step(z, s)
+    s, kept, z = x.new_zeros(x.shape[1], cell.state_size), [], cell.project(x)
+    for z_t in z.unbind(0) if unbind else (z[t] for t in range(len(z))):
+        s = cell.step(z_t, s)
         s.retain_grad()
         kept.append(s)
     loss(torch.stack([cell.hidden(s) for s in kept])).backward()
@@ -78,24 +79,22 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(f"T = {STEPS}, B = {BATCH}, I = {INPUTS}, one thread")
-    print(
-        f"{'cell':6} {'H':>4} {'loss':10} {'ours ms':>8} {'torch ms':>8} {'ours/torch':>10} {'bar':>5} {'loop/ours':>9}"
-    )
+    heads = ("ours ms", "torch ms", "ours/torch", "bar", "loop/ours", "unbound/ours")
+    print(f"{'cell':6} {'H':>4} {'loss':10}", *(f"{head:>12}" for head in heads))
     for size in (64, 256):
         for kind, (cell_of, layer_of) in KINDS.items():
             x = torch.randn(STEPS, BATCH, INPUTS)
             cell, layer = cell_of(INPUTS, size), layer_of(INPUTS, size)
             cell.initialise(torch_default_)
             for name, loss in LOSSES.items():
-                contenders = [partial(ours, cell, x, loss), partial(fused, layer, x, loss)]
-                mine, theirs = medians(contenders, 3 if options.quick else 9)
-                slow = (
-                    ""
-                    if options.quick
-                    else f"{medians([contenders[0], partial(loop, cell, x, loss)], 1)[1] / mine:9.1f}"
-                )
-                numbers = f"{1e3 * mine:8.0f} {1e3 * theirs:8.0f} {mine / theirs:10.2f} {BARS[kind, size]:5.2f}"
-                print(f"{kind:6} {size:4} {name:10} {numbers} {slow}", flush=True)
+                run = partial(ours, cell, x, loss)
+                mine, theirs = medians([run, partial(fused, layer, x, loss)], 3 if options.quick else 9)
+                numbers = [1e3 * mine, 1e3 * theirs, mine / theirs, BARS[kind, size]]
+                if not options.quick and size == 64:  # at 256 the loop moves 131 GB of zeros
+                    loops = [partial(loop, cell, x, loss, unbind=unbind) for unbind in (False, True)]
+                    again, *slow = medians([run, *loops], 1)
+                    numbers += [seconds / again for seconds in slow]
+                print(f"{kind:6} {size:4} {name:10}", *(f"{number:12.2f}" for number in numbers), flush=True)
 
 
 if __name__ == "__main__":
