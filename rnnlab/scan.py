@@ -68,7 +68,8 @@ def scan(
 
     Args:
         s_0: the initial state, 0 if not given.
-        watch: called in the backward pass with the adjoints [T, B, S] of s_1 .. s_T, in plain range, at no extra scan.
+        watch: called in the backward pass with the adjoints [T, B, S] of s_1 .. s_T, in plain range, at no extra scan
+            (not with `create_graph=True`, which scans nothing).
 
     Raises:
         ValueError: a sequence without steps or samples, or shapes that do not fit the cell.
