@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 ZERO = -1e18  # the exponent of an exact zero: below every number, and still finite, so that differences exist
+CHUNK = 64  # time steps whose norms are taken at once
 LARGEST = {torch.float32: 120, torch.float64: 1000}  # shifts whose power of two is a normal number
 
 
@@ -59,6 +60,9 @@ class Scaled:
 
     def log10_norm(self) -> Float[Tensor, "*rows"]:
         """log10 of each row's 2-norm, in float64; -inf for a row of zeros."""
+        if self.value.ndim > 2 and len(self.value) > CHUNK:  # a float64 copy of all of it would be fresh memory
+            chunks = zip(self.value.split(CHUNK), self.log2.split(CHUNK), strict=True)
+            return torch.cat([Scaled(value, log2).log10_norm() for value, log2 in chunks])
         x = Scaled.of(self.value.double(), self.log2)  # first: squares of small entries would underflow
         return torch.linalg.vector_norm(x.value, dim=-1).log10() + x.log2 * math.log10(2)
 

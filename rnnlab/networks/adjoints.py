@@ -44,13 +44,21 @@ def adjoints(trajectory: Trajectory, d_out: Tensor | Scaled) -> Adjoints:
 
 def _through(run: Pass, dh: Tensor | Scaled) -> tuple[dict[str, Tensor | Scaled], Tensor | Scaled]:
     cell, path = run.cell, run.path
-    before, after, tape = (x.flatten(0, 1) for x in (path.states[:-1], path.states[1:], torch.cat(path.tape)))
+    after = path.states[1:].flatten(0, 1)
     direct = mapped(dh, lambda v: cell.hidden_gradients(after, v.flatten(0, 1))[0].unflatten(0, v.shape[:2]))
     none = mapped(direct[:1], torch.zeros_like)
     a = adjoint_scan(cell, path, cat([none, direct]))
+    return _parts(run, a), input_adjoint(cell, path, a)
 
-    def part(name: str) -> Tensor | Scaled:
-        return mapped(a[1:], lambda v: cell.parts(tape, before, after, v.flatten(0, 1))[name].unflatten(0, v.shape[:2]))
 
-    names = cell.parts(tape[:1], before[:1], after[:1], after[:1])
-    return {name: part(name) for name in names}, input_adjoint(cell, path, a)
+def _parts(run: Pass, a: Tensor | Scaled) -> dict[str, Tensor | Scaled]:
+    """`Cell.parts` of all steps, block by block: over all rows at once it would be several fresh copies of the tape."""
+    found: dict[str, list[Tensor | Scaled]] = {}
+    for steps, tape in run.path.blocks():
+        block = a[1:][steps]
+        value = block.value if isinstance(block, Scaled) else block
+        states = run.path.states[:-1][steps], run.path.states[1:][steps]
+        for name, v in run.cell.parts(*(x.flatten(0, 1) for x in (tape, *states, value))).items():
+            v = v.unflatten(0, value.shape[:2])
+            found.setdefault(name, []).append(Scaled.of(v, block.log2) if isinstance(block, Scaled) else v)
+    return {name: cat(blocks) for name, blocks in found.items()}
