@@ -46,7 +46,7 @@ def build(cfg: DictConfig) -> Bench:
     """All objects of a run, on its device; raises BadInput naming the key, the rule and the value."""
     hints = get_type_hints(train)
     for name, hint in {**OF_THE_SHELL, **{name: hints[name] for name in hints.keys() & cfg.keys()}}.items():
-        if name in cfg and not isinstance(cfg[name], DictConfig) and not fits(cfg[name], hint):
+        if not isinstance(cfg[name], DictConfig) and not fits(cfg[name], hint):
             raise BadInput(f"{name}: needs {readable(hint)}, got {cfg[name]!r}")
     device, dtype = place(cfg.device), precision(cfg.dtype)
     streams = {name: stream(cfg.seed, name, device) for name in ("init", "train", "validation", "test")}

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 ZERO = -1e18  # the exponent of an exact zero: below every number, and still finite, so that differences exist
-CHUNK = 64  # time steps whose norms are taken at once
+CHUNK = 1024  # rows whose norms are taken at once: a float64 copy of all of them would be fresh memory
 LARGEST = {torch.float32: 120, torch.float64: 1000}  # shifts whose power of two is a normal number
 
 
@@ -60,11 +60,12 @@ class Scaled:
 
     def log10_norm(self) -> Float[Tensor, "*rows"]:
         """log10 of each row's 2-norm, in float64; -inf for a row of zeros."""
-        if self.value.ndim > 2 and len(self.value) > CHUNK:  # a float64 copy of all of it would be fresh memory
-            chunks = zip(self.value.split(CHUNK), self.log2.split(CHUNK), strict=True)
-            return torch.cat([Scaled(value, log2).log10_norm() for value, log2 in chunks])
-        x = Scaled.of(self.value.double(), self.log2)  # first: squares of small entries would underflow
-        return torch.linalg.vector_norm(x.value, dim=-1).log10() + x.log2 * math.log10(2)
+        norms = []
+        values = self.value.reshape(-1, self.value.shape[-1]).split(CHUNK)
+        for value, log2 in zip(values, self.log2.reshape(-1).split(CHUNK), strict=True):
+            x = Scaled.of(value.double(), log2)  # first: squares of small entries would underflow
+            norms.append(torch.linalg.vector_norm(x.value, dim=-1).log10() + x.log2 * math.log10(2))
+        return torch.cat(norms).view(self.log2.shape)
 
 
 def times_power_of_two(value: Tensor, log2: Tensor) -> Tensor:

@@ -73,55 +73,49 @@ def train(
     for name, value, least in (("steps", steps, 0), *((name, value, 1) for name, value in positive.items())):
         if value < least:
             raise ValueError(f"train needs {name} >= {least}, got {value}")
-    return _loop(
-        network, task, optimizer, scheduler, clip, steps, batch, generator, validation, probes, schedule,
-        log_every, evaluate_every, stop_when_solved,
-    )  # fmt: skip
 
+    def measurements() -> Iterator[Measurement]:
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        solved, probe_seconds = False, 0.0
+        for step in range(steps + 1):
+            x, y = task.draw("train", batch, generator, dtype=parameters[0].dtype)
+            outputs, trajectory = network(x)
+            losses = task.losses(outputs, y)
+            sample_losses = task.sample_losses(losses)
+            loss = sample_losses.mean()
+            scalars = {"train/loss": loss.item(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
+            evaluated = step % evaluate_every == 0 or step == steps
+            if evaluated:
+                found = evaluate(network, task, validation)
+                scalars |= {f"validation/{name}": value for name, value in found.items()}
+                solved = solved or task.solved(found)
+            optimizer.zero_grad()
+            loss.backward(retain_graph=True)  # the probes differentiate the readout once more
+            grads = [p.grad for p in parameters if p.grad is not None]
+            norm = global_norm(grads)
+            diverged = not (math.isfinite(norm) and math.isfinite(scalars["train/loss"]))
+            outcome = "diverged" if diverged else "solved" if solved and (stop_when_solved or step == steps) else None
+            outcome = "stuck" if outcome is None and step == steps else outcome
+            reading = None
+            if outcome or schedule(step, steps):  # after backward, before step
+                started = time.perf_counter()
+                moment = Moment(step, network, trajectory, losses, sample_losses, task.scored)
+                reading = merge([probe(moment) for probe in probes])
+                scalars |= reading.scalars
+                probe_seconds += time.perf_counter() - started
+            if outcome or reading or evaluated or step % log_every == 0:
+                scalars |= {"grad/norm": norm, **counts(grads)}
+            scalars["grad/clipped"] = float(not diverged and clip(grads, norm))
+            if "grad/norm" in scalars:
+                yield Measurement(step, scalars, reading, probe_seconds, outcome)
+            if outcome:
+                return
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+            del outputs, trajectory, losses, sample_losses, loss  # before the next forward pass needs the room
 
-def _loop(
-    network, task, optimizer, scheduler, clip, steps, batch, generator, validation, probes, schedule,
-    log_every, evaluate_every, stop_when_solved,
-) -> Iterator[Measurement]:  # fmt: skip
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    solved, probe_seconds = False, 0.0
-    for step in range(steps + 1):
-        x, y = task.draw("train", batch, generator, dtype=parameters[0].dtype)
-        outputs, trajectory = network(x)
-        losses = task.losses(outputs, y)
-        sample_losses = task.sample_losses(losses)
-        loss = sample_losses.mean()
-        scalars = {"train/loss": loss.item(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
-        evaluated = step % evaluate_every == 0 or step == steps
-        if evaluated:
-            found = evaluate(network, task, validation)
-            scalars |= {f"validation/{name}": value for name, value in found.items()}
-            solved = solved or task.solved(found)
-        optimizer.zero_grad()
-        loss.backward(retain_graph=True)  # the probes differentiate the readout once more
-        grads = [p.grad for p in parameters if p.grad is not None]
-        norm = global_norm(grads)
-        diverged = not (math.isfinite(norm) and math.isfinite(scalars["train/loss"]))
-        outcome = "diverged" if diverged else "solved" if solved and (stop_when_solved or step == steps) else None
-        outcome = "stuck" if outcome is None and step == steps else outcome
-        reading = None
-        if outcome or schedule(step, steps):  # after backward, before step
-            started = time.perf_counter()
-            moment = Moment(step, network, trajectory, losses, sample_losses, task.scored)
-            reading = merge([probe(moment) for probe in probes])
-            scalars |= reading.scalars
-            probe_seconds += time.perf_counter() - started
-        if outcome or reading or evaluated or step % log_every == 0:
-            scalars |= {"grad/norm": norm, **counts(grads)}
-        scalars["grad/clipped"] = float(not diverged and clip(grads, norm))
-        if "grad/norm" in scalars:
-            yield Measurement(step, scalars, reading, probe_seconds, outcome)
-        if outcome:
-            return
-        optimizer.step()
-        if scheduler is not None:
-            scheduler.step()
-        del outputs, trajectory, losses, sample_losses, loss  # before the next forward pass needs the room
+    return measurements()  # so that wrong numbers are refused by the call itself, before the first is asked for
 
 
 @torch.no_grad()

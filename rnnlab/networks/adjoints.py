@@ -15,15 +15,15 @@ class Adjoints(NamedTuple):
 
     Attributes:
         parts: (layer, direction, part of the state) -> [T, B, H].
-        x: dL/dx_t, [T, B, I].
+        x: dL/dx_t, [T, B, I], if asked for.
     """
 
     parts: dict[tuple[int, str, str], Tensor | Scaled]
-    x: Tensor | Scaled
+    x: Tensor | Scaled | None
 
 
 @torch.no_grad()
-def adjoints(trajectory: Trajectory, d_out: Tensor | Scaled) -> Adjoints:
+def adjoints(trajectory: Trajectory, d_out: Tensor | Scaled, *, input_too: bool = False) -> Adjoints:
     """All adjoints of a network from dL/d(out) [T, B, D], in the range of `d_out`.
 
     Call it between the forward pass and the optimiser's step: it uses the weights as they are now. Every map between
@@ -35,20 +35,22 @@ def adjoints(trajectory: Trajectory, d_out: Tensor | Scaled) -> Adjoints:
         for direction in (name for of, name in trajectory.passes if of == depth):
             run = trajectory.passes[depth, direction]
             share = slice(start, start := start + run.cell.size)
-            found, dx = _through(run, turn(mapped(d_out, lambda v, share=share: v[..., share]), run.reversed))
-            parts |= {(depth, direction, name): turn(a, run.reversed) for name, a in found.items()}
-            down.append(turn(dx, run.reversed))
-        d_out = down[0] if len(down) == 1 else down[0] + down[1]
-    return Adjoints(parts, d_out)
+            a = _through(run, turn(mapped(d_out, lambda v, share=share: v[..., share]), run.reversed))
+            parts |= {(depth, direction, name): turn(v, run.reversed) for name, v in _parts(run, a).items()}
+            if depth > 0 or input_too:
+                down.append(turn(input_adjoint(run.cell, run.path, a), run.reversed))
+        if down:
+            d_out = down[0] if len(down) == 1 else down[0] + down[1]
+    return Adjoints(parts, d_out if input_too else None)
 
 
-def _through(run: Pass, dh: Tensor | Scaled) -> tuple[dict[str, Tensor | Scaled], Tensor | Scaled]:
+def _through(run: Pass, dh: Tensor | Scaled) -> Tensor | Scaled:
+    """The adjoints [T+1, B, S] of one pass, in its own order of time, from those of its hidden states."""
     cell, path = run.cell, run.path
     after = path.states[1:].flatten(0, 1)
     direct = mapped(dh, lambda v: cell.hidden_gradients(after, v.flatten(0, 1))[0].unflatten(0, v.shape[:2]))
     none = mapped(direct[:1], torch.zeros_like)
-    a = adjoint_scan(cell, path, cat([none, direct]))
-    return _parts(run, a), input_adjoint(cell, path, a)
+    return adjoint_scan(cell, path, cat([none, direct]))
 
 
 def _parts(run: Pass, a: Tensor | Scaled) -> dict[str, Tensor | Scaled]:

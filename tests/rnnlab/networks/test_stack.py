@@ -58,7 +58,7 @@ def test_adjoints_of_every_layer_and_of_the_input_equal_autograd(name, direction
     outputs, trajectory = network(x)
     w = torch.randn_like(outputs)
     (d_out,) = torch.autograd.grad((outputs * w).sum(), trajectory.out)
-    plain, scaled = adjoints(trajectory, d_out), adjoints(trajectory, Scaled.of(d_out))
+    plain, scaled = (adjoints(trajectory, d, input_too=True) for d in (d_out, Scaled.of(d_out)))
     x.requires_grad_()
     out, kept = x, {}
     for depth, layer in enumerate(network.layers):
