@@ -17,16 +17,22 @@ OURS = {"rnnlab", "experiments", "analysis", "hydra_plugins", "tests"}
 
 # part: (what of ours it may import beside itself, what of others). A longer name goes before a shorter one.
 SCIENCE = {"torch", "numpy", "jaxtyping"}
+ENGINE = {"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan"}
 RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.theory": (set(), {"numpy", "jaxtyping"}),
     "rnnlab.cells": (set(), SCIENCE),
     "rnnlab.tasks": (set(), SCIENCE),
     "rnnlab.inits": ({"rnnlab.theory"}, SCIENCE),
     "rnnlab.scaled": (set(), SCIENCE),  # the number type of the scan, in a file of its own
-    "rnnlab.scan": ({"rnnlab.cells", "rnnlab.scaled"}, SCIENCE),
+    "rnnlab.kernels": (set(), SCIENCE),
+    "rnnlab.statistics": (set(), SCIENCE),
+    "rnnlab.scan": ({"rnnlab.cells", "rnnlab.kernels", "rnnlab.scaled"}, SCIENCE),
     "rnnlab.networks": ({"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan"}, SCIENCE),
-    "rnnlab.probes": ({"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks"}, SCIENCE),
-    "rnnlab.trace": ({"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks"}, SCIENCE),
+    "rnnlab.probes": (
+        {"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks", "rnnlab.statistics"},
+        SCIENCE,
+    ),
+    "rnnlab.trace": ({"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),
     "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "wandb"}),
     "hydra_plugins": ({"experiments.records"}, {"hydra", "omegaconf"}),

@@ -22,20 +22,25 @@ class Cell(nn.Module, ABC):
     *may* write the rest, its own and 3 to 7 times faster way:
 
         forward    weights(); load(z, tape, after); slots(tape); advance(weights, slot, before, after)   in place
-        backward   linearise(tape, before, after) -> c; pull(weights, c, a, out)         out += (df/ds)^T a
-        gradients  gradients(c, before, a) -> dz, {name: gradient}                       all rows at once
+        backward   linearise(tape, before, after, delta) -> c; pull(weights, c, a, out)  out += (df/ds)^T a
+        gradients  gradients(tape, before, a, delta) -> {name: gradient}                 all rows at once
+        compiled   kernel, the name of its loops in `rnnlab.kernels`
 
     The `tape` [N, R] is what `advance` records of a step for the way back: the drive itself unless a cell does better.
-    Tests hold each of these against autograd through `step`.
+    `delta` [N, D] is what `pull` leaves behind: the gradient of the gates' pre-activations, from which `drive` and
+    `recurrent` read those of the drive and of the recurrent product. Tests hold each of these against autograd through
+    `step`.
 
     Args:
         inputs: I, the size of x_t.
         size: H, the size of the hidden state.
     """
 
-    gates: ClassVar[int] = 1  # the drive has Z = gates H entries
+    gates: ClassVar[tuple[str, ...]] = ("h",)  # names; the drive has Z = len(gates) H entries
     blocks: ClassVar[int] = 1  # the state has S = blocks H entries; the first block is the hidden state
     records: ClassVar[int | None] = None  # the tape has R = records H entries; None: it is the drive
+    deltas: ClassVar[int | None] = None  # delta has D = deltas H entries; None: it is the gradient of the drive
+    kernel: str | None = None  # a class that inherits from one with a kernel runs in Python: it may have changed `step`
 
     def __init__(self, inputs: int, size: int):
         super().__init__()
@@ -43,9 +48,9 @@ class Cell(nn.Module, ABC):
             if value < 1:
                 raise ValueError(f"{type(self).__name__.lower()} needs {name} >= 1, got {value}")
         self.inputs, self.size = inputs, size
-        self.U = nn.Parameter(torch.zeros(self.gates * size, inputs))
-        self.W = nn.Parameter(torch.zeros(self.gates * size, size))
-        self.b = nn.Parameter(torch.zeros(self.gates * size))
+        self.U = nn.Parameter(torch.zeros(len(self.gates) * size, inputs))
+        self.W = nn.Parameter(torch.zeros(len(self.gates) * size, size))
+        self.b = nn.Parameter(torch.zeros(len(self.gates) * size))
 
     @property
     def state_size(self) -> int:
@@ -53,7 +58,11 @@ class Cell(nn.Module, ABC):
 
     @property
     def tape_size(self) -> int:
-        return (self.gates if self.records is None else self.records) * self.size
+        return (len(self.gates) if self.records is None else self.records) * self.size
+
+    @property
+    def delta_size(self) -> int:
+        return (len(self.gates) if self.deltas is None else self.deltas) * self.size
 
     @torch.no_grad()
     def initialise(self, recurrent: Callable[..., Any], generator: torch.Generator | None = None) -> None:
@@ -105,22 +114,28 @@ class Cell(nn.Module, ABC):
 
     # ---- backward
 
-    def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:
-        """The coefficients of every row's ds_t/ds_{t-1}, and room for what `pull` leaves for `gradients`."""
-        return tape, before
+    def linearise(self, tape: Tensor, before: Tensor, after: Tensor, delta: Tensor) -> Rows:
+        """The coefficients of every row's ds_t/ds_{t-1}, and the views of `delta` that `pull` fills."""
+        return tape, before, delta
 
     def pull(self, weights: tuple[Tensor, ...], c: Rows, a: Rows, out: Rows) -> None:
-        """out += (ds_t/ds_{t-1})^T a for one step. May be called again for the same step with another a."""
-        z, s = c
-        out[0].add_(pull_back(lambda s: self.step(z, s), s, a[0]))
+        """out += (ds_t/ds_{t-1})^T a for one step, and delta. May be called again for the same step with another a."""
+        z, s, delta = c
+        dz, ds = pull_back(self.step, (z, s), a[0])
+        delta.copy_(dz)
+        out[0].add_(ds)
 
-    def gradients(self, c: Rows, before: Tensor, a: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(dz [N, Z], {name: gradient of the parameters of `step`}) from the adjoints of all rows.
+    def drive(self, delta: Tensor) -> Tensor:
+        """dL/dz_t [N, Z]."""
+        return delta
 
-        Called after `pull` has run over these rows, in plain range.
-        """
-        z, s = c
-        return self._autograd(lambda z: self.step(z, s), z, a, input_too=True)
+    def recurrent(self, delta: Tensor) -> Tensor | None:
+        """dL/d(W h_{t-1}) [N, Z], gate by gate; None if the cell does not say."""
+        return None
+
+    def gradients(self, tape: Tensor, before: Tensor, a: Tensor, delta: Tensor) -> dict[str, Tensor]:
+        """{name: gradient of the parameters of `step`} from the adjoints of all rows and what `pull` left of them."""
+        return self._autograd(lambda z: self.step(z, before), tape, a, input_too=False)[1]
 
     def hidden_gradients(self, after: Tensor, dh: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """(ds [N, S], {name: gradient of the parameters of `hidden`, if it has any}) of all rows."""
@@ -140,13 +155,16 @@ class Cell(nn.Module, ABC):
         with torch.enable_grad():
             at = at.detach().requires_grad_(input_too)
             wanted = [*([at] if input_too else []), *named.values()]
+            if not wanted:
+                return None, {}
             found = list(torch.autograd.grad(function(at), wanted, a, allow_unused=True))
         d_at = found.pop(0) if input_too else None
         return d_at, {name: g for name, g in zip(named, found, strict=True) if g is not None}
 
 
-def pull_back(function: Callable[[Tensor], Tensor], at: Tensor, a: Tensor) -> Tensor:
-    """(d function / d at)^T a, by autograd."""
+def pull_back(function: Callable[..., Tensor], at: tuple[Tensor, ...], a: Tensor) -> tuple[Tensor, ...]:
+    """(d function / d at)^T a for each argument, by autograd."""
     with torch.enable_grad():
-        at = at.detach().requires_grad_()
-        return torch.autograd.grad(function(at), at, a)[0]
+        at = tuple(x.detach().requires_grad_() for x in at)
+        found = torch.autograd.grad(function(*at), at, a, allow_unused=True)
+    return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(at, found, strict=True))

@@ -45,6 +45,10 @@ class Elman(Cell):
         self.activation = activation
         self.g, self.g_, self.slope = (table[activation] for table in (FUNCTIONS, IN_PLACE, SLOPES))
 
+    @property
+    def kernel(self) -> str:
+        return f"elman_{self.activation}"
+
     def step(self, z: Tensor, s: Tensor) -> Tensor:
         return self.g(torch.addmm(z, s, self.W.t()))
 
@@ -60,15 +64,16 @@ class Elman(Cell):
     def advance(self, weights: tuple[Tensor, ...], slot: Rows, before: Rows, after: Rows) -> None:
         self.g_(after[0].addmm_(before[0], weights[1]))
 
-    def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:
-        slope = self.slope(after)
-        return slope, torch.empty_like(slope)
+    def linearise(self, tape: Tensor, before: Tensor, after: Tensor, delta: Tensor) -> Rows:
+        return self.slope(after), delta
 
     def pull(self, weights: tuple[Tensor, ...], c: Rows, a: Rows, out: Rows) -> None:
         slope, delta = c
         torch.mul(slope, a[0], out=delta)
         out[0].addmm_(delta, weights[0])
 
-    def gradients(self, c: Rows, before: Tensor, a: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        _, delta = c
-        return delta, {"W": delta.t() @ before}
+    def recurrent(self, delta: Tensor) -> Tensor:
+        return delta
+
+    def gradients(self, tape: Tensor, before: Tensor, a: Tensor, delta: Tensor) -> dict[str, Tensor]:
+        return {"W": delta.t() @ before}

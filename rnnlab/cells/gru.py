@@ -20,7 +20,10 @@ class GRU(Cell):
         Preventing gradient explosions in gated recurrent units, 2017.
     """
 
-    gates, records = 3, 4  # tape: r, u, n, q
+    gates = ("r", "u", "n")
+    records = 4  # tape: r, u, n, q
+    deltas = 4  # of r, u, q and of the drive of n
+    kernel = "gru"
 
     def __init__(self, inputs: int, size: int):
         super().__init__(inputs, size)
@@ -52,20 +55,25 @@ class GRU(Cell):
         n.addcmul_(r, q).tanh_()
         torch.lerp(n, h, u, out=after[0])
 
-    def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:
+    def linearise(self, tape: Tensor, before: Tensor, after: Tensor, delta: Tensor) -> Rows:
         H = self.size
         r, u, n, q = tape.split(H, -1)
         dn = (1 - u).mul_(torch.addcmul(n.new_ones(()), n, n, value=-1))
-        slope = torch.cat([dn * q * r * (1 - r), (before - n) * u * (1 - u), dn * r], -1).view(-1, 3, H)
-        delta = torch.empty_like(slope)
-        return u, dn, slope, delta, delta.view(-1, 3 * H)
+        slope = torch.cat([dn * q * r * (1 - r), (before - n) * u * (1 - u), dn * r, dn], -1).view(-1, 4, H)
+        return u, slope, delta.view(-1, 4, H), delta[:, : 3 * H]
 
     def pull(self, weights: tuple[Tensor, ...], c: Rows, a: Rows, out: Rows) -> None:
-        u, _, slope, delta, flat = c
+        u, slope, delta, product = c
         torch.mul(slope, a[0].unsqueeze(1), out=delta)
-        out[0].addcmul_(a[0], u).addmm_(flat, weights[0])
+        out[0].addcmul_(a[0], u).addmm_(product, weights[0])
 
-    def gradients(self, c: Rows, before: Tensor, a: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        _, dn, _, delta, flat = c
-        dz = torch.cat([flat[:, : 2 * self.size], a * dn], -1)
-        return dz, {"W": flat.t() @ before, "q": delta[:, 2].sum(0)}
+    def drive(self, delta: Tensor) -> Tensor:
+        H = self.size
+        return torch.cat([delta[:, : 2 * H], delta[:, 3 * H :]], -1)
+
+    def recurrent(self, delta: Tensor) -> Tensor:
+        return delta[:, : 3 * self.size]
+
+    def gradients(self, tape: Tensor, before: Tensor, a: Tensor, delta: Tensor) -> dict[str, Tensor]:
+        product = self.recurrent(delta)
+        return {"W": product.t() @ before, "q": product[:, 2 * self.size :].sum(0)}

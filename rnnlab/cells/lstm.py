@@ -27,7 +27,10 @@ class LSTM(Cell):
         Tallec & Ollivier, Can recurrent neural networks warp time?, 2018.
     """
 
-    gates, blocks, records = 4, 2, 5  # tape: i, f, g, o, tanh(c')
+    gates = ("i", "f", "g", "o")
+    blocks = 2
+    records = 5  # tape: i, f, g, o, tanh(c')
+    kernel = "lstm"
 
     def __init__(self, inputs: int, size: int, *, forget_bias: float):
         super().__init__(inputs, size)
@@ -78,7 +81,7 @@ class LSTM(Cell):
         torch.tanh(c_next, out=m)
         torch.mul(o, m, out=h_next)
 
-    def linearise(self, tape: Tensor, before: Tensor, after: Tensor) -> Rows:
+    def linearise(self, tape: Tensor, before: Tensor, after: Tensor, delta: Tensor) -> Rows:
         H = self.size
         i, f, g, _, m = tape.split(H, -1)
         gates, c = tape[:, : 4 * H], before[:, H:]
@@ -88,7 +91,7 @@ class LSTM(Cell):
         d_f.mul_(c)
         torch.addcmul(i, i * g, g, value=-1, out=d_g)
         d_o.mul_(m)
-        delta, total = torch.empty_like(slope), torch.empty_like(d_i)
+        total = torch.empty_like(d_i)
         three = (slope[:, : 3 * H].unflatten(-1, (3, H)), total.unsqueeze(1), delta[:, : 3 * H].unflatten(-1, (3, H)))
         return self._through_h(tape), f, total, *three, d_o, delta[:, 3 * H :], delta
 
@@ -101,6 +104,8 @@ class LSTM(Cell):
         out_h.addmm_(flat, weights[0])
         out_c.addcmul_(total, f)
 
-    def gradients(self, c: Rows, before: Tensor, a: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        delta = c[-1]
-        return delta, {"W": delta.t() @ before[:, : self.size]}
+    def recurrent(self, delta: Tensor) -> Tensor:
+        return delta
+
+    def gradients(self, tape: Tensor, before: Tensor, a: Tensor, delta: Tensor) -> dict[str, Tensor]:
+        return {"W": delta.t() @ before[:, : self.size]}

@@ -1,20 +1,27 @@
 """The adjoints of every layer, direction and part of the state, from the gradient at the top."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from rnnlab.networks.stack import Pass, Trajectory, turn
+from rnnlab.cells import Cell
+from rnnlab.networks.measures import parts, rows
+from rnnlab.networks.stack import Key, Pass, Trajectory, turn
 from rnnlab.scaled import Scaled, cat, mapped
-from rnnlab.scan import adjoint_scan, input_adjoint
+from rnnlab.scan import Block, way_back
+
+Take = Callable[[Key, Cell, Block], dict[str, Tensor | Scaled]]
 
 
 class Adjoints(NamedTuple):
-    """Total derivatives of a loss in true time: row t belongs to h_t, the initial state is left out.
+    """What was taken of the adjoints, in true time: row t belongs to h_t, the initial state is left out.
 
     Attributes:
-        parts: (layer, direction, part of the state) -> [T, B, H].
+        parts: (layer, direction, name) -> [T, ...]; by default the total derivatives [T, B, H] of each part of the
+            state.
         x: dL/dx_t, [T, B, I], if asked for.
     """
 
@@ -23,44 +30,72 @@ class Adjoints(NamedTuple):
 
 
 @torch.no_grad()
-def adjoints(trajectory: Trajectory, d_out: Tensor | Scaled, *, input_too: bool = False) -> Adjoints:
+def adjoints(
+    trajectory: Trajectory,
+    d_out: Tensor | Scaled,
+    d_last: Mapping[Key, Tensor | Scaled] = MappingProxyType({}),
+    *,
+    take: Take = parts,
+    input_too: bool = False,
+) -> Adjoints:
     """All adjoints of a network from dL/d(out) [T, B, D], in the range of `d_out`.
 
     Call it between the forward pass and the optimiser's step: it uses the weights as they are now. Every map between
     layers is linear in the adjoint and acts on each sample alone, so a gradient per sample stays one.
+
+    Args:
+        d_last: the gradient [B, S] of the last state of some (layer, direction), where a loss reads it besides `out`.
+        take: what to keep of each block of the way back, name -> [K, ...]: measures that reduce the state need never
+            hold the adjoints of all steps. It is called once per block, last block first in the pass's own time.
     """
-    parts, layers = {}, {depth for depth, _ in trajectory.passes}
+    found: dict[tuple[int, str, str], Tensor | Scaled] = {}
+    layers = {depth for depth, _ in trajectory.passes}
     for depth in sorted(layers, reverse=True):
+        if depth in trajectory.masks:
+            d_out = mapped(d_out, lambda v, depth=depth: v * trajectory.masks[depth])
         down, start = [], 0
         for direction in (name for of, name in trajectory.passes if of == depth):
-            run = trajectory.passes[depth, direction]
+            key = (depth, direction)
+            run = trajectory.passes[key]
             share = slice(start, start := start + run.cell.size)
-            a = _through(run, turn(mapped(d_out, lambda v, share=share: v[..., share]), run.reversed))
-            parts |= {(depth, direction, name): turn(v, run.reversed) for name, v in _parts(run, a).items()}
-            if depth > 0 or input_too:
-                down.append(turn(input_adjoint(run.cell, run.path, a), run.reversed))
+            taken, dx = _through(run, key, d_out, share, d_last.get(key), take, input_too=depth > 0 or input_too)
+            found |= {(*key, name): turn(v, run.reversed) for name, v in taken.items()}
+            if dx is not None:
+                down.append(turn(dx, run.reversed))
         if down:
             d_out = down[0] if len(down) == 1 else down[0] + down[1]
-    return Adjoints(parts, d_out if input_too else None)
+    return Adjoints(found, d_out if input_too else None)
 
 
-def _through(run: Pass, dh: Tensor | Scaled) -> Tensor | Scaled:
-    """The adjoints [T+1, B, S] of one pass, in its own order of time, from those of its hidden states."""
-    cell, path = run.cell, run.path
-    after = path.states[1:].flatten(0, 1)
-    direct = mapped(dh, lambda v: cell.hidden_gradients(after, v.flatten(0, 1))[0].unflatten(0, v.shape[:2]))
-    none = mapped(direct[:1], torch.zeros_like)
-    return adjoint_scan(cell, path, cat([none, direct]))
+def _through(
+    run: Pass,
+    key: Key,
+    d_out: Tensor | Scaled,
+    share: slice,
+    last: Tensor | Scaled | None,
+    take: Take,
+    *,
+    input_too: bool,
+) -> tuple[dict[str, Tensor | Scaled], Tensor | Scaled | None]:
+    """What `take` says of one pass, and dL/dx, both in the pass's own order of time."""
+    cell, T = run.cell, len(run.path.x)
 
+    def direct(steps: slice, after: Tensor) -> Tensor | Scaled:
+        true = slice(T - steps.stop, T - steps.start) if run.reversed else steps
+        d = turn(d_out[true], run.reversed)
+        return mapped(d, lambda v: cell.hidden_gradients(rows(after), rows(v[..., share]))[0].view_as(after))
 
-def _parts(run: Pass, a: Tensor | Scaled) -> dict[str, Tensor | Scaled]:
-    """`Cell.parts` of all steps, block by block: over all rows at once it would be several fresh copies of the tape."""
-    found: dict[str, list[Tensor | Scaled]] = {}
-    for steps, tape in run.path.blocks():
-        block = a[1:][steps]
-        value = block.value if isinstance(block, Scaled) else block
-        states = run.path.states[:-1][steps], run.path.states[1:][steps]
-        for name, v in run.cell.parts(*(x.flatten(0, 1) for x in (tape, *states, value))).items():
-            v = v.unflatten(0, value.shape[:2])
-            found.setdefault(name, []).append(Scaled.of(v, block.log2) if isinstance(block, Scaled) else v)
-    return {name: cat(blocks) for name, blocks in found.items()}
+    taken: dict[str, list[Tensor | Scaled]] = {}
+    dx: list[Tensor | Scaled] = []
+    for block in way_back(cell, run.path, direct, last):
+        for name, v in take(key, cell, block).items():
+            taken.setdefault(name, []).append(v)
+        if input_too:
+            x = run.path.x[block.steps]
+
+            def down(delta: Tensor, x: Tensor = x) -> Tensor:
+                dx, _ = cell.project_gradients(rows(x), cell.drive(rows(delta)), input_too=True)
+                return dx.view_as(x)
+
+            dx.append(mapped(block.delta, down))
+    return {name: cat(v[::-1]) for name, v in taken.items()}, cat(dx[::-1]) if input_too else None

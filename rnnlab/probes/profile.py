@@ -4,15 +4,15 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rnnlab.networks import adjoints
+from rnnlab.networks import Trajectory, adjoints
+from rnnlab.networks.measures import norms
 from rnnlab.probes.base import Moment, Reading
-from rnnlab.scaled import Scaled, log10_norm
+from rnnlab.scaled import Scaled
+from rnnlab.statistics import STATISTICS, reduce_samples
 
-QUANTILES = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
-STATISTICS = ("mean_log10", "log10_rms", *QUANTILES)
 FALLEN = 3.0  # decades below lag 0 that end the effective horizon
 
 
@@ -21,13 +21,14 @@ class Profile:
     """log10 ||dL_b/ds_{b,t}||_2 over time, reduced over the samples b of the batch, and digests of it.
 
     Norms are per sample, of the loss of that sample, so they do not depend on the batch size; the norm of the mean
-    gradient is another quantity, 15 to 500 times smaller. They are measured in log-range: 1e-3000 is a number. Exact
-    zeros are -inf and enter the statistics (so quantiles take the nearest sample); NaN and Inf are counted beside them.
+    gradient is another quantity, 15 to 500 times smaller. They are measured in log-range: 1e-3000 is a number. Zeros
+    enter the statistics, NaN and Inf are counted beside them, padded steps are left out: see `reduce_samples`.
 
     Arrays, for S series (layer, direction, part, loss), K statistics and T steps of true time:
         log10_norm [S, K, T]       zeros, nonfinite [S, T] samples       samples []       lag [S, T]
     The loss of a series is "task", the task's own, or "last", that of the last scored step alone: where many steps are
-    scored, only the latter has a lag. Lag counts back from there in the direction's own order of time.
+    scored, only the latter has a lag. Lag counts back from there in the direction's own order of time; in a batch of
+    several lengths the digests count it from each sample's own end, the array `lag` from that of the longest.
     """
 
     def __call__(self, moment: Moment) -> Reading:
@@ -39,47 +40,58 @@ class Profile:
                 loss = moment.losses[scored.index(ends[direction])]
                 found = _measure(moment, loss)
                 series |= {(*key, "last"): a for key, a in found.items() if key[1] == direction}
-        steps = len(moment.trajectory.out)
-        lags = [_lags(direction, ends[direction], steps) for _, direction, _, _ in series]
-        reduced = [reduce_samples(norms) for norms in series.values()]
+        steps, valid = len(moment.trajectory.out), _valid(moment.trajectory)
+        reduced = [reduce_samples(log10, valid) for log10 in series.values()]
         scalars, digested = {}, "last" if len(scored) > 1 else "task"
-        for (layer, direction, part, loss), lag, (statistics, *_) in zip(series, lags, reduced, strict=True):
+        for (key, log10), (statistics, *_) in zip(series.items(), reduced, strict=True):
+            layer, direction, part, loss = key
             if loss == digested:
-                median = statistics[STATISTICS.index("q50")]
-                numbers = digest(median[lag >= 0].flip(0) if direction == "forward" else median[lag >= 0])
+                by_lag = statistics
+                if valid is not None:
+                    by_lag, _, _ = reduce_samples(*_from_its_end(log10, valid, direction))
+                elif direction == "forward":
+                    by_lag = statistics[:, : ends[direction] + 1].flip(1)
+                else:
+                    by_lag = statistics[:, ends[direction] :]
+                numbers = digest(by_lag[STATISTICS.index("q50")])
                 scalars |= {f"adjoint/L{layer}/{direction}/{part}/{name}": v for name, v in numbers.items()}
         statistics, zeros, nonfinite = (torch.stack(x) for x in zip(*reduced, strict=True))
         arrays = {"log10_norm": statistics, "zeros": zeros, "nonfinite": nonfinite}
         arrays |= {"samples": torch.tensor(moment.losses.shape[1])}
         labels = zip(("layer", "direction", "part", "loss"), zip(*series, strict=True), strict=True)
         axes = {name: list(values) for name, values in labels}
+        lags = [_lags(direction, ends[direction], steps) for _, direction, _, _ in series]
         axes |= {"statistic": list(STATISTICS), "time": list(range(steps)), "lag": [x.tolist() for x in lags]}
         return Reading(scalars, arrays, axes)
 
 
 def _measure(moment: Moment, sample_losses: Float[Tensor, " B"]) -> dict[tuple[int, str, str], Float[Tensor, "T B"]]:
     (d_out,) = torch.autograd.grad(sample_losses.sum(), moment.trajectory.out, retain_graph=True)
-    found = adjoints(moment.trajectory, Scaled.of(d_out)).parts
-    return {key: log10_norm(a).cpu() for key, a in found.items()}
+    found = adjoints(moment.trajectory, Scaled.of(d_out), take=norms).parts
+    return {key: log10.cpu() for key, log10 in found.items()}
+
+
+def _valid(trajectory: Trajectory) -> Bool[Tensor, "T B"] | None:
+    """The steps that are no padding."""
+    if trajectory.lengths is None:
+        return None
+    return torch.arange(len(trajectory.out))[:, None] < trajectory.lengths
+
+
+def _from_its_end(
+    log10: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"], direction: str
+) -> tuple[Float[Tensor, "T B"], Bool[Tensor, "T B"]]:
+    """By lag instead of time: row k holds each sample's k-th step, counted from the end that its direction runs to."""
+    if direction == "backward":  # it ends at t = 0, for every sample
+        return log10, valid
+    lengths = valid.sum(0)
+    index = lengths - 1 - torch.arange(len(log10))[:, None]
+    return log10.gather(0, index.clamp_min(0)), index >= 0
 
 
 def _lags(direction: str, end: int, steps: int) -> Tensor:
     t = torch.arange(steps)
     return end - t if direction == "forward" else t - end
-
-
-def reduce_samples(log10: Float[Tensor, "T B"]) -> tuple[Float[Tensor, "K T"], Tensor, Tensor]:
-    """The statistics over the batch, in the order of STATISTICS; and the numbers of zero and of non-finite samples."""
-    bad = log10.isnan() | log10.isposinf()
-    good = (~bad).sum(1)
-    mean = torch.where(bad, 0, log10).sum(1) / good
-    top = torch.where(bad, -math.inf, log10).amax(1)
-    relative = log10 - torch.where(top.isfinite(), top, 0)[:, None]
-    rms = top + torch.where(bad, 0, (2 * math.log(10) * relative).exp()).sum(1).div(good).log10() / 2
-    x = torch.where(bad, math.nan, log10)
-    quantiles = torch.nanquantile(x, x.new_tensor(list(QUANTILES.values())), dim=1, interpolation="nearest")
-    rms = torch.where(good > 0, torch.where(top.isneginf(), -math.inf, rms), math.nan)
-    return torch.stack([mean, rms, *quantiles]), log10.isneginf().sum(1), bad.sum(1)
 
 
 def digest(log10: Float[Tensor, " K"]) -> dict[str, float]:

@@ -8,7 +8,8 @@ from torch import nn
 
 from rnnlab.cells import Elman
 from rnnlab.scaled import Scaled, log10_norm
-from rnnlab.scan import ROWS, Path, adjoint_scan, scan
+from rnnlab.scan import Path, adjoint_scan, scan
+from rnnlab.scan.forward import ROWS
 from tests.rnnlab.oracles import random_cell, relative, unrolled
 
 

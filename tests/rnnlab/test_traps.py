@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rnnlab.cells import LSTM
 from rnnlab.networks import adjoints
 from rnnlab.probes.gradients import counts, global_norm
-from rnnlab.probes.profile import STATISTICS, reduce_samples
 from rnnlab.scaled import Scaled, log10_norm
 from rnnlab.scan import adjoint_scan, scan
+from rnnlab.statistics import STATISTICS, reduce_samples
 from rnnlab.train import clip_norm, clip_value
 from tests.rnnlab.oracles import copy_into_torch, random_cell, relative, stack_of
 

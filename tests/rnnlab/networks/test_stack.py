@@ -111,8 +111,3 @@ def test_a_bidirectional_last_readout_reads_both_final_states():
 def test_wrong_settings_are_refused_by_name(settings, message, as_a_user):
     with pytest.raises(ValueError, match=message):
         stack_of("tanh", **settings)
-
-
-def test_padding_is_refused_until_it_is_there():
-    with pytest.raises(NotImplementedError, match="padding"):
-        stack_of("tanh")(torch.zeros(4, 2, 3), lengths=torch.tensor([4, 2]))

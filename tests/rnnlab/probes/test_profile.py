@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rnnlab.probes import Decades, Every, Moment, Profile, StepLosses
-from rnnlab.probes.profile import STATISTICS, digest, reduce_samples
+from rnnlab.probes.profile import digest
+from rnnlab.statistics import STATISTICS, reduce_samples
 from tests.rnnlab.oracles import stack_of
 
 
