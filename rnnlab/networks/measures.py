@@ -35,7 +35,28 @@ def norms(key: Key, cell: Cell, block: Block) -> dict[str, Float[Tensor, "K B"]]
 def drive_norms(key: Key, cell: Cell, block: Block) -> dict[str, Float[Tensor, "K B"]]:
     """log10 ||dL/dz_t|| of each gate, of every sample: what the drive z_t = U x_t + b receives."""
     dz = mapped(block.delta, lambda v: cell.drive(rows(v)).unflatten(0, v.shape[:2]))
-    return {name: log10_norm(v) for name, v in _by_gate(cell, dz).items()}
+    return {name: log10_norm(v) for name, v in _by_gate(cell.gates, dz).items()}
+
+
+class RecurrentGradient:
+    """A take: the gradient of the recurrent matrix of each pass, sum_t sum_b delta_{b,t} (x) h_{b,t-1}, in log-range.
+
+    It leaves nothing per step. A cell that does not say what its recurrent product receives gets no gradient.
+
+    Attributes:
+        total: (layer, direction) -> the matrix [Z, H] as one row, [1, Z H].
+    """
+
+    def __init__(self):
+        self.total: dict[Key, Scaled] = {}
+
+    def __call__(self, key: Key, cell: Cell, block: Block) -> dict[str, Tensor | Scaled]:
+        if (delta := _recurrent(cell, block)) is not None:
+            top = delta.log2.amax()
+            found = rows(delta.at(top)).mT @ rows(cell.hidden(block.before).double())
+            found = Scaled.of(found.reshape(1, -1), top[None])
+            self.total[key] = self.total[key] + found if key in self.total else found
+        return {}
 
 
 class WeightShares:
@@ -44,49 +65,54 @@ class WeightShares:
         dL/dW = sum_t G_t,   G_t = sum_b delta_{b,t} (x) h_{b,t-1}          log10 ||G_t||_F   [K]
 
     from two B x B Gram matrices per step, ||G_t||^2 = sum_{b,b'} <delta_b, delta_b'> <h_b, h_b'>, so that no G_t is
-    ever made; in float64, where cancellation among the samples leaves 8 digits of 16. As large as the loss of the
-    batch: the samples are summed and not averaged. A cell that does not say what its recurrent product receives
-    (`Cell.recurrent`) gets no rows.
+    ever made; in float64, where cancellation among the samples leaves 8 digits of 16. The samples are summed, not
+    averaged: a loss that is a mean over the batch carries its 1/B. A cell that does not say what its recurrent product
+    receives (`Cell.recurrent`) gets no rows.
     """
 
     def __init__(self):
-        self._sums: dict[tuple[int, str, str], Scaled] = {}  # sum_t G_t as one row
+        self._gradient, self._gates = RecurrentGradient(), {}
         self._norms: dict[tuple[int, str, str], list[Tensor]] = {}
 
     def __call__(self, key: Key, cell: Cell, block: Block) -> dict[str, Float[Tensor, " K"]]:
-        value, log2 = (block.delta.value, block.delta.log2) if isinstance(block.delta, Scaled) else (block.delta, None)
-        recurrent = cell.recurrent(rows(value))
-        if recurrent is None:
+        if (delta := _recurrent(cell, block)) is None:
             return {}
-        log2 = value.new_zeros(value.shape[:2], dtype=torch.float64) if log2 is None else log2
-        delta = Scaled.of(recurrent.unflatten(0, value.shape[:2]).double(), log2)
+        self._gradient(key, cell, block)
+        self._gates[key] = cell.gates
         h = cell.hidden(block.before).double()
         scale = delta.log2.amax(1)  # of a step: a sample far below it adds nothing to the sum
-        at_scale = delta.at(scale[:, None])
-        gram_h = h @ h.mT
-        found = {}
-        for name, d in {**_by_gate(cell, at_scale), "all": at_scale}.items():
+        at_scale, gram_h, found = delta.at(scale[:, None]), h @ h.mT, {}
+        for name, d in {**_by_gate(cell.gates, at_scale), "all": at_scale}.items():
             squares = ((d @ d.mT) * gram_h).sum((-1, -2)).clamp_min(0)
             found[name] = squares.log10() / 2 + scale * math.log10(2)
-            top = scale.amax()
-            total = (rows(d * torch.exp2(scale - top)[:, None, None]).mT @ rows(h)).reshape(1, -1)
-            so_far = self._sums.get((*key, name))
-            row = Scaled.of(total, top[None])
-            self._sums[*key, name] = row if so_far is None else so_far + row
             self._norms.setdefault((*key, name), []).append(found[name])
         return found
 
     def cancellation(self) -> dict[tuple[int, str, str], float]:
         """(layer, direction, gate) -> ||sum_t G_t|| / sum_t ||G_t||, in [0, 1]: 1 if all steps pull one way."""
         found = {}
-        for key, row in self._sums.items():
-            norms = torch.cat(self._norms[key])
-            top = norms.amax()
-            of_the_norms = top + (norms - top).mul(math.log(10)).exp().sum().log10()
-            found[key] = float(10 ** (row.log10_norm()[0] - of_the_norms)) if top.isfinite() else math.nan
+        for (layer, direction, name), norms in self._norms.items():
+            total, gates = self._gradient.total[layer, direction], self._gates[layer, direction]
+            row = total if name == "all" else _by_gate(gates, total)[name]
+            of_steps = torch.cat(norms)
+            top = of_steps.amax()
+            of_the_norms = top + (of_steps - top).mul(math.log(10)).exp().sum().log10()
+            ratio = float(10 ** (row.log10_norm()[0] - of_the_norms))
+            found[layer, direction, name] = ratio if top.isfinite() else math.nan
         return found
 
 
-def _by_gate(cell: Cell, x: Tensor | Scaled) -> dict[str, Tensor | Scaled]:
-    size = x.shape[-1] // len(cell.gates)
-    return {name: mapped(x, lambda v, k=k: v[..., k * size : (k + 1) * size]) for k, name in enumerate(cell.gates)}
+def _recurrent(cell: Cell, block: Block) -> Scaled | None:
+    """dL/d(W h_{t-1}) of a block in log-range and float64, [K, B, Z]."""
+    scaled = isinstance(block.delta, Scaled)
+    value = block.delta.value if scaled else block.delta
+    found = cell.recurrent(rows(value))
+    if found is None:
+        return None
+    return Scaled.of(found.unflatten(0, value.shape[:2]).double(), block.delta.log2 if scaled else 0.0)
+
+
+def _by_gate(gates: tuple[str, ...], x: Tensor | Scaled) -> dict[str, Tensor | Scaled]:
+    """The share of each gate in the last axis."""
+    size = x.shape[-1] // len(gates)
+    return {name: mapped(x, lambda v, k=k: v[..., k * size :][..., :size]) for k, name in enumerate(gates)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from rnnlab.cells import Cell
@@ -39,6 +39,11 @@ class Trajectory:
     out: Float[Tensor, "T B D"]
     lengths: Int[Tensor, " B"] | None = None
     masks: dict[int, Float[Tensor, "T B D"]] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> Bool[Tensor, "T B"] | None:
+        """The steps that are no padding, on the CPU; None if all are."""
+        return None if self.lengths is None else torch.arange(len(self.out))[:, None] < self.lengths
 
     def truncated(self, window: int | None) -> "Trajectory":
         """The same trajectory whose adjoints do not pass every K-th step: truncated backpropagation through time."""
@@ -80,7 +85,7 @@ class Stack(nn.Module):
         depth: int,
         direction: Direction,
         readout: Readout,
-        truncate: int | None = None,
+        truncate: int | None,
         checkpoint_every: int | None = None,
     ):
         super().__init__()

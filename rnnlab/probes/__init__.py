@@ -1,8 +1,11 @@
 """Measurements of a training step, one topic per file."""
 
 from rnnlab.probes.base import Moment, Probe, Reading
+from rnnlab.probes.drive import Drive
 from rnnlab.probes.losses import StepLosses
 from rnnlab.probes.profile import Profile
 from rnnlab.probes.schedule import Decades, Every
+from rnnlab.probes.truncation import Truncation
+from rnnlab.probes.weights import Weights
 
-__all__ = ["Decades", "Every", "Moment", "Probe", "Profile", "Reading", "StepLosses"]
+__all__ = ["Decades", "Drive", "Every", "Moment", "Probe", "Profile", "Reading", "StepLosses", "Truncation", "Weights"]

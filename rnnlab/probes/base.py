@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -41,6 +42,11 @@ class Reading:
     scalars: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, Tensor] = field(default_factory=dict)
     axes: dict[str, list] = field(default_factory=dict)
+
+
+def upstream(moment: Moment, loss: Float[Tensor, ""]) -> Float[Tensor, "T B D"]:
+    """dL/d(out) of any scalar made of the moment's losses: where the way back through the layers begins."""
+    return torch.autograd.grad(loss, moment.trajectory.out, retain_graph=True)[0]
 
 
 @runtime_checkable

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rnnlab.networks import Trajectory, adjoints
+from rnnlab.networks import adjoints
 from rnnlab.networks.measures import norms
-from rnnlab.probes.base import Moment, Reading
+from rnnlab.probes.base import Moment, Reading, upstream
 from rnnlab.scaled import Scaled
 from rnnlab.statistics import STATISTICS, reduce_samples
 
@@ -40,7 +40,7 @@ class Profile:
                 loss = moment.losses[scored.index(ends[direction])]
                 found = _measure(moment, loss)
                 series |= {(*key, "last"): a for key, a in found.items() if key[1] == direction}
-        steps, valid = len(moment.trajectory.out), _valid(moment.trajectory)
+        steps, valid = len(moment.trajectory.out), moment.trajectory.valid
         reduced = [reduce_samples(log10, valid) for log10 in series.values()]
         scalars, digested = {}, "last" if len(scored) > 1 else "task"
         for (key, log10), (statistics, *_) in zip(series.items(), reduced, strict=True):
@@ -66,16 +66,9 @@ class Profile:
 
 
 def _measure(moment: Moment, sample_losses: Float[Tensor, " B"]) -> dict[tuple[int, str, str], Float[Tensor, "T B"]]:
-    (d_out,) = torch.autograd.grad(sample_losses.sum(), moment.trajectory.out, retain_graph=True)
-    found = adjoints(moment.trajectory, Scaled.of(d_out), take=norms).parts
+    d_out = Scaled.of(upstream(moment, sample_losses.sum()))
+    found = adjoints(moment.trajectory, d_out, take=norms).parts
     return {key: log10.cpu() for key, log10 in found.items()}
-
-
-def _valid(trajectory: Trajectory) -> Bool[Tensor, "T B"] | None:
-    """The steps that are no padding."""
-    if trajectory.lengths is None:
-        return None
-    return torch.arange(len(trajectory.out))[:, None] < trajectory.lengths
 
 
 def _from_its_end(

@@ -33,7 +33,15 @@ def main() -> None:
     torch.set_num_threads(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tasks = {T: Adding(length=T, marks="halves", tolerance=0.04, solved_error=0.01) for T in (LONG, SHORT)}
-    sizes = {"inputs": 2, "outputs": 1, "hidden": HIDDEN, "depth": 1, "direction": "forward", "readout": "last"}
+    sizes = {
+        "inputs": 2,
+        "outputs": 1,
+        "hidden": HIDDEN,
+        "depth": 1,
+        "direction": "forward",
+        "readout": "last",
+        "truncate": None,
+    }
     network = Stack(partial(LSTM, forget_bias=1.0), **sizes).initialise(partial(orthogonal_, gain=1.0))
     for probe in (False, True):
         per_step = {SHORT: [], LONG: []}

@@ -72,7 +72,15 @@ def unrolled(cell: Cell, x: torch.Tensor, s_0: torch.Tensor) -> list[torch.Tenso
 
 def stack_of(name: str, **settings) -> Stack:
     """A Stack with random parameters, biases too."""
-    given = {"inputs": 3, "outputs": 2, "hidden": 4, "depth": 2, "direction": "bidirectional", "readout": "each"}
+    given = {
+        "inputs": 3,
+        "outputs": 2,
+        "hidden": 4,
+        "depth": 2,
+        "direction": "bidirectional",
+        "readout": "each",
+        "truncate": None,
+    }
     network = Stack(CELLS[name], **{**given, **settings})
     for p in network.parameters():
         nn.init.normal_(p, std=0.5)

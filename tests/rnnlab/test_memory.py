@@ -14,7 +14,7 @@ from rnnlab.tasks.adding import Adding
 from tests.benchmarks.length import step
 torch.set_num_threads(1)
 sizes = {"inputs": 2, "outputs": 1, "hidden": 64, "depth": 1, "direction": "forward", "readout": "last"}
-network = Stack(partial(LSTM, forget_bias=1.0), **sizes).initialise(partial(orthogonal_, gain=1.0))
+network = Stack(partial(LSTM, forget_bias=1.0), **sizes, truncate=None).initialise(partial(orthogonal_, gain=1.0))
 step(network, Adding(length=10_000, marks="halves", tolerance=0.04, solved_error=0.01), probe=True)
 assert all(p.grad is not None for p in network.parameters())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

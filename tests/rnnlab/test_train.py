@@ -18,7 +18,9 @@ TASK = Adding(length=20, marks="halves", tolerance=0.04, solved_error=0.01)
 
 def network_of(task=TASK, gain=1.0, seed=0) -> Stack:
     sizes = {"inputs": task.inputs, "outputs": task.outputs, "hidden": 8, "depth": 1}
-    network = Stack(partial(Elman, activation="tanh"), **sizes, direction="forward", readout=task.readout)
+    network = Stack(
+        partial(Elman, activation="tanh"), **sizes, direction="forward", readout=task.readout, truncate=None
+    )
     return network.initialise(partial(orthogonal_, gain=gain), stream(seed, "init"))
 
 
