@@ -46,6 +46,28 @@ def test_the_electrocardiogram_is_the_one_that_scipy_documents():
     assert volts.std() == pytest.approx(0.5992473991177294, rel=1e-12)
 
 
+def test_the_spoken_digits_are_those_of_the_source_rounded_to_sixteenths():
+    arrays = data.load("spoken_digits")
+    assert arrays["coefficients"].shape == (53_999, 13)
+    frame = [-160.79697, 64.151886, -32.92765, -61.952324, 13.4979725, 15.430042, -30.611633]  # the first of the source
+    assert np.abs(arrays["coefficients"][0, :7] / 16 - frame).max() <= 1 / 32
+    assert [arrays["lengths"].min(), np.median(arrays["lengths"]), arrays["lengths"].max()] == [6, 17, 92]
+    assert arrays["lengths"].sum() == 53_999
+    assert arrays["labels"][:5].tolist() == [5, 3, 1, 2, 4]
+    assert np.bincount(arrays["labels"]).tolist() == [300] * 10
+
+
+def test_the_order_of_the_spoken_digits_deals_a_shuffle_out_to_the_splits_digit_by_digit():
+    arrays = data.load("spoken_digits")
+    parts = [[], [], []]
+    seen = [0] * 10
+    for place in np.random.RandomState(0).permutation(3000).tolist():
+        digit = arrays["labels"][place]
+        parts[(seen[digit] >= 180) + (seen[digit] >= 240)].append(place)
+        seen[digit] += 1
+    assert arrays["order"].tolist() == [place for part in parts for place in part]
+
+
 def test_the_parts_cover_everything_once_and_in_order():
     for count in (5, 1797, 108_000):
         items = list(range(count))

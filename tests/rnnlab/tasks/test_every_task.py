@@ -59,7 +59,7 @@ def noise(task: Task, y: Tensor) -> Tensor:
 
 
 def test_the_package_is_listed():
-    assert {"adding", "copying", "temporal_order", "digits", "ecg"} <= set(NAMES)
+    assert {"adding", "copying", "temporal_order", "digits", "ecg", "connected_digits"} <= set(NAMES)
 
 
 def test_each_file_defines_one_final_frozen_task_and_its_target_is_in_conf(name):
