@@ -24,7 +24,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.tasks": (set(), SCIENCE),
     "rnnlab.inits": ({"rnnlab.theory"}, SCIENCE),
     "rnnlab.scaled": (set(), SCIENCE),  # the number type of the scan, in a file of its own
-    "rnnlab.kernels": (set(), SCIENCE),
+    "rnnlab.kernels": ({"rnnlab.cells"}, SCIENCE),
     "rnnlab.statistics": (set(), SCIENCE),
     "rnnlab.scan": ({"rnnlab.cells", "rnnlab.kernels", "rnnlab.scaled"}, SCIENCE),
     "rnnlab.networks": ({"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan"}, SCIENCE),

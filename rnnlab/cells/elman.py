@@ -53,7 +53,7 @@ class Elman(Cell):
         return self.g(torch.addmm(z, s, self.W.t()))
 
     def weights(self) -> tuple[Tensor, ...]:
-        return self.W, self.W.t().contiguous()
+        return self.W.contiguous(), self.W.t().contiguous()
 
     def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
         after.copy_(z)

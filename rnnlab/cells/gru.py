@@ -38,7 +38,8 @@ class GRU(Cell):
 
     def weights(self) -> tuple[Tensor, ...]:
         H = self.size
-        return self.W, self.W[: 2 * H].t().contiguous(), self.W[2 * H :].t().contiguous(), self.q
+        W = self.W
+        return W.contiguous(), W[: 2 * H].t().contiguous(), W[2 * H :].t().contiguous(), self.q.contiguous()
 
     def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
         tape[..., : 3 * self.size] = z

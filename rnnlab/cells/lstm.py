@@ -56,7 +56,7 @@ class LSTM(Cell):
         return torch.addcmul(o, o * m, m, value=-1)  # dh/dc = o (1 - tanh^2 c)
 
     def weights(self) -> tuple[Tensor, ...]:
-        return self.W, self.W.t().contiguous()
+        return self.W.contiguous(), self.W.t().contiguous()
 
     def split(self, s: Tensor) -> Rows:
         return s.split(self.size, -1)

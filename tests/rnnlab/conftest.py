@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from rnnlab import kernels
+
 
 @pytest.fixture(autouse=True)
 def double_precision_and_one_seed():
@@ -11,3 +13,12 @@ def double_precision_and_one_seed():
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(before)
+
+
+@pytest.fixture(params=["compiled", "python"])
+def loops(request, monkeypatch):
+    """Both ways to run the two loops: the compiled ones, and Python's, which every other device and user has."""
+    if request.param == "python":
+        monkeypatch.setattr(kernels, "fits", lambda x: False)
+    elif not kernels.available():
+        pytest.skip("no C++ compiler")

@@ -13,6 +13,9 @@ from rnnlab.scan.forward import ROWS
 from tests.rnnlab.oracles import random_cell, relative, unrolled
 
 
+pytestmark = pytest.mark.usefixtures("loops")
+
+
 def linear(W: torch.Tensor) -> Elman:
     cell = Elman(1, len(W), activation="identity").to(W.dtype)
     cell.W.data = W

@@ -10,6 +10,7 @@ from rnnlab.scan import adjoint_scan, scan, way_back
 from rnnlab.scan.forward import ROWS
 from tests.rnnlab.oracles import CELLS, Plain, random_cell, relative, stack_of, unrolled
 
+pytestmark = pytest.mark.usefixtures("loops")
 ROUNDING = 1e-12  # float64; products over other numbers of rows round differently
 LENGTHS = torch.tensor([5, 11, 1, 8])
 DIRECTIONS = ("forward", "backward", "bidirectional")

@@ -8,6 +8,7 @@ from rnnlab.scaled import Scaled, log10_norm
 from rnnlab.scan import adjoint_scan, scan
 from tests.rnnlab.oracles import CELLS, Plain, every_cell, random_cell, relative, unrolled
 
+pytestmark = pytest.mark.usefixtures("loops")
 ROUNDING = 1e-12  # float64, a few dozen operations deep
 
 

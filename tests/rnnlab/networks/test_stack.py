@@ -7,6 +7,7 @@ from rnnlab.networks import Stack, adjoints
 from rnnlab.scaled import Scaled
 from tests.rnnlab.oracles import CELLS, TORCH, copy_into_torch, relative, stack_of
 
+pytestmark = pytest.mark.usefixtures("loops")
 DIRECTIONS = ("forward", "backward", "bidirectional")
 
 
