@@ -63,8 +63,10 @@ class Scaled:
         norms = []
         values = self.value.reshape(-1, self.value.shape[-1]).split(CHUNK)
         for value, log2 in zip(values, self.log2.reshape(-1).split(CHUNK), strict=True):
-            x = Scaled.of(value.double(), log2)  # first: squares of small entries would underflow
-            norms.append(torch.linalg.vector_norm(x.value, dim=-1).log10() + x.log2 * math.log10(2))
+            if value.dtype == torch.float64:  # first: squares of small entries would underflow
+                value, log2 = (scaled := Scaled.of(value, log2)).value, scaled.log2
+            norm = torch.linalg.vector_norm(value, dim=-1, dtype=torch.float64)  # holds the squares of any float32
+            norms.append(norm.log10_().add_(log2, alpha=math.log10(2)))
         return torch.cat(norms).view(self.log2.shape)
 
 
@@ -74,7 +76,9 @@ def times_power_of_two(value: Tensor, log2: Tensor) -> Tensor:
 
 def log10_norm(a: Tensor | Scaled) -> Float[Tensor, "*rows"]:
     """log10 of each row's 2-norm in float64, of an adjoint in either range."""
-    return (a if isinstance(a, Scaled) else Scaled.of(a)).log10_norm()
+    if isinstance(a, Scaled):
+        return a.log10_norm()
+    return Scaled(a, a.new_zeros(a.shape[:-1], dtype=torch.float64)).log10_norm()
 
 
 def mapped(a: Tensor | Scaled, linear: Callable[[Tensor], Tensor]) -> Tensor | Scaled:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rnnlab.cells import Cell
-from rnnlab.scan.backward import way_back
+from rnnlab.scan.backward import Block, way_back
 from rnnlab.scan.forward import Path, padding, record
 
 
@@ -19,7 +19,7 @@ def scan(
     spans: Int[Tensor, "2 B"] | None = None,
     truncate: int | None = None,
     checkpoint_every: int | None = None,
-    watch: Callable[[Tensor], object] | None = None,
+    watch: Callable[[Block], object] | None = None,
 ) -> tuple[Float[Tensor, "T B H"], Float[Tensor, "B S"], Path]:
     """Run a cell over a sequence: the hidden states h_1 .. h_T, the last state, and the path for `adjoint_scan`.
 
@@ -38,8 +38,9 @@ def scan(
         checkpoint_every: k, keep every k-th state alone and compute the others, drive included, again on the way back.
             Memory falls from T to T/k + k states, about 2 sqrt(T) at best; time grows by one forward pass, and no
             number changes.
-        watch: called in the backward pass with the adjoints [T, B, S] of s_1 .. s_T, in plain range, at no extra scan
-            (not with `create_graph=True`, which scans nothing).
+        watch: called in the backward pass with each `Block` of it, last first, in plain range: its adjoints are those of
+            s_1 .. s_T, at no extra scan (not with `create_graph=True`, which scans nothing). Its tensors are the
+            engine's own: keep what you compute from them, not them.
 
     Raises:
         ValueError: a sequence without steps or samples, or shapes that do not fit the cell or each other.
@@ -92,7 +93,6 @@ class _Scan(torch.autograd.Function):
             return None, None, None, *_differentiable_gradients(ctx.cell, path, s_0, dh, d_last)
         cell = ctx.cell
         dx = torch.empty_like(x) if ctx.needs_input_grad[3] else None
-        adjoints = x.new_empty(len(x), *states.shape[1:]) if ctx.watch else None
         total: dict[str, Tensor] = {}
 
         def direct(steps: slice, after: Tensor) -> Tensor:
@@ -114,10 +114,8 @@ class _Scan(torch.autograd.Function):
             _add(total, found)
             if dx is not None:
                 dx[block.steps] = d_in.view_as(dx[block.steps])
-            if adjoints is not None:
-                adjoints[block.steps] = block.a
-        if adjoints is not None:
-            ctx.watch(adjoints)
+            if ctx.watch is not None:
+                ctx.watch(block)
         return None, None, None, dx, block.carried, *(total.get(name) for name in _trained(cell))
 
 
