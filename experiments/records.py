@@ -118,12 +118,20 @@ class Record:
 
     @classmethod
     def open(
-        cls, folder: Path, config: Mapping[str, Any], *, name: str, scale: str, overrides: Sequence[str] = ()
+        cls,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        name: str,
+        scale: str,
+        loops: str = "python",
+        overrides: Sequence[str] = (),
     ) -> Self:
         """Claim the folder, drop what a failed or killed attempt left in it, and write `config.json`.
 
         Args:
             config: resolved, as plain Python.
+            loops: of the engine, `compiled` or `python`: their sums differ in the last bits.
 
         Raises:
             Busy: someone alive works on the run, or it is done.
@@ -139,7 +147,7 @@ class Record:
                 part.unlink()
             shutil.rmtree(folder / "wandb", ignore_errors=True)
             about = {"run": run_id(config), "name": name, "scale": scale, "config": numbers(config)}
-            _replace_json(folder / "config.json", {**about, "versions": versions(), "code": commit()})
+            _replace_json(folder / "config.json", {**about, "versions": versions(), "loops": loops, "code": commit()})
             lines = (folder / "scalars.jsonl").open("ab", buffering=0)
         except BaseException:
             claim.release()

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments import progress
 from experiments.build import BadInput, Bench, build
 from experiments.records import Busy, Record, finished, read_done, run_id
+from rnnlab import kernels
 from rnnlab.probes import Reading
 from rnnlab.train import Measurement, evaluate
 
@@ -54,7 +55,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     torch.set_num_threads(cfg.threads)
     bench = build(cfg)
     overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    with Record.open(folder, config, name=cfg.name, scale=cfg.scale, overrides=overrides) as record:
+    loops = "compiled" if cfg.device == "cpu" and kernels.available() else "python"
+    with Record.open(folder, config, name=cfg.name, scale=cfg.scale, loops=loops, overrides=overrides) as record:
         bench.tracker.start(folder, folder.name, cfg.name, config, [cfg.scale])
         arrays, last = follow(bench, record, cfg.steps)
         metrics = {name: value for name, value in last.scalars.items() if name.startswith("validation/")}

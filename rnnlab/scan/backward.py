@@ -71,41 +71,23 @@ def way_back(
             with torch.no_grad():
                 d = _entering(direct(steps, states[1:]), last, path, steps)
                 carried = mapped(d[-1], torch.zeros_like) if carried is None else carried
-                a, delta, carried = _block(cell, weights, (steps, states, tape), d, carried, path, begins, begun)
+                delta = tape.new_empty(*tape.shape[:2], cell.delta_size)
+                pull, cuts, found = _puller(cell, weights, tape, states, delta), _cuts(path, steps), []
+                for few in reversed(between(steps, begins | cuts)):
+                    a, of_delta, carried = _stretch(pull, few, d[few], delta[few], carried)
+                    found.append((a, of_delta))
+                    time = steps.start + few.start
+                    if time in cuts:
+                        carried = _without(carried, cuts[time])
+                    if time in begins:  # of these samples it is dL/ds_0, and not for the padding before them
+                        begun.append(_without(carried, ~begins[time]))
+                        carried = _without(carried, begins[time])
                 if steps.start == 0:
                     carried = sum(begun, carried)
                 if smallest:
                     carried = carried.masked_fill(carried.abs() < smallest, 0)
+                a, delta = (x[0] if len(x) == 1 else cat(x[::-1]) for x in zip(*found, strict=True))
             yield Block(steps, states[:-1], states[1:], tape, a, delta, carried)
-
-
-def _block(
-    cell: Cell,
-    weights: tuple[Tensor, ...],
-    of_block: tuple[slice, Tensor, Tensor],
-    d: Tensor | Scaled,
-    carried: Tensor | Scaled,
-    path: Path,
-    begins: dict[int, list[int]],
-    begun: list[Tensor | Scaled],
-) -> tuple[Tensor | Scaled, Tensor | Scaled, Tensor | Scaled]:
-    """Adjoints, delta and what is carried left; what is carried into samples that begin here goes to `begun`."""
-    steps, states, tape = of_block
-    delta = tape.new_empty(*tape.shape[:2], cell.delta_size)
-    pull, cuts, found = _puller(cell, weights, tape, states, delta), _cuts(path, steps), []
-    for few in reversed(between(steps, begins | cuts)):
-        a, log2, carried = _stretch(pull, few, d[few], carried)
-        found.append((a, delta[few] if log2 is None else Scaled(delta[few], log2)))
-        time = steps.start + few.start
-        if time in cuts:
-            carried = _without(carried, cuts[time])
-        if time in begins:
-            here = torch.zeros(len(states[0]), dtype=torch.bool)
-            here[begins[time]] = True
-            begun.append(_without(carried, ~here))
-            carried = _without(carried, here)
-    a, delta = (x[0] if len(x) == 1 else cat(x[::-1]) for x in zip(*found, strict=True))
-    return a, delta, carried
 
 
 def _entering(d: Tensor | Scaled, last: Tensor | Scaled | None, path: Path, steps: slice) -> Tensor | Scaled:
@@ -155,17 +137,19 @@ def _puller(cell: Cell, weights: tuple[Tensor, ...], tape: Tensor, states: Tenso
     return loop
 
 
-def _stretch(pull: Pull, few: slice, d: Tensor | Scaled, carried: Tensor | Scaled):
-    """Adjoints of the states after these steps, the scale of delta (None in plain range), and what is carried left."""
+def _stretch(
+    pull: Pull, few: slice, d: Tensor | Scaled, delta: Tensor, carried: Tensor | Scaled
+) -> tuple[Tensor | Scaled, Tensor | Scaled, Tensor | Scaled]:
+    """Adjoints of the states after some steps, delta in their range, and what is carried to the left of them."""
     if isinstance(d, Scaled):
-        return _in_log_range(pull, few, d, carried)
+        return _in_log_range(pull, few, d, delta, carried)
     a = torch.cat([torch.zeros_like(carried)[None], d])
     a[-1] += carried
     pull(few, a)
-    return a[1:], None, a[0]
+    return a[1:], delta, a[0]
 
 
-def _in_log_range(pull: Pull, few: slice, d: Scaled, carried: Scaled) -> tuple[Scaled, Tensor, Scaled]:
+def _in_log_range(pull: Pull, few: slice, d: Scaled, delta: Tensor, carried: Scaled) -> tuple[Scaled, Scaled, Scaled]:
     steps, a = few.stop - few.start, d[-1] + carried
     value, log2 = torch.cat([d.value, a.value[None]]), torch.cat([d.log2, a.log2[None]])
     of_delta = torch.empty_like(d.log2)
@@ -175,7 +159,7 @@ def _in_log_range(pull: Pull, few: slice, d: Scaled, carried: Scaled) -> tuple[S
         found = _few_steps(pull, few.start, now, a, before[now], of_delta)
         value[now], log2[now] = found.value, found.log2
         a = Scaled.of(found.value[0], found.log2[0])
-    return Scaled(value[1:], log2[1:]), of_delta, a
+    return Scaled(value[1:], log2[1:]), Scaled(delta, of_delta), a
 
 
 def _few_steps(pull: Pull, first: int, few: slice, a: Scaled, direct: Scaled, of_delta: Tensor) -> Scaled:

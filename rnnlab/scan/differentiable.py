@@ -38,8 +38,8 @@ def scan(
         checkpoint_every: k, keep every k-th state alone and compute the others, drive included, again on the way back.
             Memory falls from T to T/k + k states, about 2 sqrt(T) at best; time grows by one forward pass, and no
             number changes.
-        watch: called in the backward pass with each `Block` of it, last first, in plain range: its adjoints are those of
-            s_1 .. s_T, at no extra scan (not with `create_graph=True`, which scans nothing). Its tensors are the
+        watch: called in the backward pass with each `Block` of it, last first, in plain range: the adjoints of
+            s_1 .. s_T at no extra scan (not with `create_graph=True`, which scans nothing). Its tensors are the
             engine's own: keep what you compute from them, not them.
 
     Raises:

@@ -129,8 +129,8 @@ def _run(cell: Cell, x: Tensor, s: Tensor, s_0: Tensor, spans: Tensor | None, fi
     for steps, states, tape in section.blocks():
         cell.load(cell.project(x[steps]), tape, states[1:])
         for few in between(steps, begins):
-            if rows := begins.get(steps.start + few.start):
-                states[few.start, rows] = s_0[rows]
+            if (rows := begins.get(steps.start + few.start)) is not None:
+                states[few.start] = torch.where(rows.to(x.device)[:, None], s_0, states[few.start])
             _advance(cell, weights, tape[few], states[few.start : few.stop + 1])
         if spans is not None:
             blank = padding(spans, steps).to(x.device)
@@ -140,13 +140,9 @@ def _run(cell: Cell, x: Tensor, s: Tensor, s_0: Tensor, spans: Tensor | None, fi
     return section
 
 
-def starts(spans: Tensor | None) -> dict[int, list[int]]:
-    """Time -> the samples that begin there, but for time 0."""
-    found: dict[int, list[int]] = {}
-    for sample, start in enumerate([] if spans is None else spans[0].tolist()):
-        if start:
-            found.setdefault(start, []).append(sample)
-    return found
+def starts(spans: Tensor | None) -> dict[int, Bool[Tensor, " B"]]:
+    """Time -> which samples begin there, but for time 0."""
+    return {} if spans is None else {t: spans[0] == t for t in sorted(set(spans[0].tolist())) if t > 0}
 
 
 def between(steps: slice, times: dict) -> list[slice]:
