@@ -12,7 +12,7 @@ from rnnlab.cells import Cell
 from rnnlab.scaled import ZERO, Scaled, cat, mapped
 from rnnlab.scan.forward import Path, between, compiled, each_time, starts
 
-RENORMALISE = 8  # steps at one scale per row in log-range, fewer where the range needs it
+RENORMALISE = 32  # steps at one scale per row in log-range, fewer where the range needs it
 SAFE = 2.0**80  # a row may move this far from its scale within those steps
 
 Direct = Callable[[slice, Tensor], Tensor | Scaled]

@@ -50,7 +50,7 @@ def test_ten_thousand_steps_keep_the_slope_at_every_lag(dtype, gain):
 
 @pytest.mark.parametrize("gain", [1e-8, 1e8])
 def test_steps_so_steep_that_one_scale_holds_only_a_few_of_them(gain):
-    """Eight steps at 1e-8 leave float32's range: the block is halved until it does not."""
+    """Thirty-two steps at 1e-8 leave float32's range: the block is halved until it does not."""
     W = (gain * nn.init.orthogonal_(torch.empty(16, 16))).float()
     path = at_rest(linear(W), 64)
     norm = adjoint_scan(linear(W), path, Scaled.of(last_only(path))).log10_norm()
