@@ -1,15 +1,15 @@
-"""The two loops of the scan in C++, compiled on this machine at first use. Without a compiler the caller's loops remain.
+"""The two loops of the scan in C++, compiled on this machine at first use. Without a compiler the caller's remain.
 
     forward     s_{k+1} = f(z_{k+1}, s_k)                        k = 0 .. K-1
     backward    a_k += (ds_{k+1}/ds_k)^T a_{k+1}                 k = K-1 .. 0
 
 Both work in place on one block of K steps, with the layouts of `load`, `advance` and `weights` of the cells:
 
-    kind                            weights                  tape [K, B, .]         states, a [K+1, B, .]  delta [K, B, .]
-    elman_tanh, elman_relu,         W, W^T                   no columns             h                      z
+    kind                            weights                tape [K, B, .]        states, a [K+1, B, .]   delta [K, B, .]
+    elman_tanh, elman_relu,         W, W^T                 no columns            h                       z
     elman_sigmoid, elman_identity
-    lstm                            W, W^T                   i, f, g, o, tanh(c')   h, c                   i, f, g, o
-    gru                             W, W_ru^T, W_n^T, b_q    r, u, n, q             h                      r, u, q, n
+    lstm                            W, W^T                 i, f, g, o, tanh(c')  h, c                    i, f, g, o
+    gru                             W, W_ru^T, W_n^T, b_q  r, u, n, q            h                       r, u, q, n
 
 On entry of `forward` the drive z stands in the first columns of the tape (Elman: in states[1:]) and states[0] is given.
 On entry of `backward` a holds the direct part, a[K] complete; delta becomes the gradient with respect to what stands

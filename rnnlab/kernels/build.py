@@ -11,7 +11,7 @@ import tempfile
 from ctypes import CDLL
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("loops.cpp")
+SOURCES = Path(__file__).parent
 FLAGS = ["-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC"]
 PATIENCE = 300  # seconds
 
@@ -30,12 +30,11 @@ def compiler() -> list[str]:
 
 
 def library() -> CDLL:
-    """The library out of the cache, compiled if it is not there; out of a temporary folder if there can be no cache."""
+    """The library out of the cache, compiled if it is not there; in a temporary folder where there can be no cache."""
     command = compiler()
-    macros = _output(
-        [*command, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull]
-    )  # names the compiler and all that the CPU can
-    key = hashlib.sha256("\n".join([SOURCE.read_text(), *FLAGS, macros]).encode()).hexdigest()[:20]
+    compiler_and_cpu = _output([*command, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])  # in macros
+    sources = [path.read_text() for path in sorted(SOURCES.iterdir()) if path.suffix in (".cpp", ".h")]
+    key = hashlib.sha256("\n".join([*sources, *FLAGS, compiler_and_cpu]).encode()).hexdigest()[:20]
     reasons = []
     for place in (_cache, _temporary):
         try:
@@ -70,7 +69,7 @@ def _compile(command: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         print("rnnlab: compiling the CPU loops, once ...", file=sys.stderr, flush=True)
         built = Path(folder) / path.name
-        _output([*command, *FLAGS, "-o", str(built), str(SOURCE)])
+        _output([*command, *FLAGS, "-o", str(built), str(SOURCES / "loops.cpp")])
         os.replace(built, path)
 
 

@@ -36,8 +36,8 @@ def backward(kind: str, weights: Weights, tape: Tensor, states: Tensor, a: Tenso
 
 
 def _check(kind: str, weights: Weights, **tensors: tuple[Tensor, list[int]]) -> None:
-    dtype = weights[0].dtype
-    for name, (x, shape) in {**{"weights": (w, list(w.shape)) for w in weights}, **tensors}.items():
+    dtype, expected = weights[0].dtype, [("weights", w, list(w.shape)) for w in weights]
+    for name, x, shape in expected + [(name, *pair) for name, pair in tensors.items()]:
         if list(x.shape) != shape or x.dtype != dtype or not x.is_contiguous():
             found = f"{x.dtype} {list(x.shape)} with strides {x.stride()}"
             raise ValueError(f"the loop of {kind} needs {name} of {dtype}, contiguous, of shape {shape}, got {found}")

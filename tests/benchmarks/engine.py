@@ -5,7 +5,7 @@ All in one process and one thread, the contenders interleaved, medians of the ro
     ours      scan forward and backward, and log10 of the norm of every adjoint of every sample [T, B] (h, and c)
     torch     torch.nn's fused layer, forward and backward, without any adjoint
     loop      what one writes to see every adjoint: torch.nn's cell in a loop over x[t], with retain_grad
-    floor     the products that cannot be avoided, alone: T of the state forward, T back, one for all weights, the drive's
+    floor     the products that cannot be avoided, alone: T of the state forward, T back, one of all for the weights
 
 The loss is at every step, so that no contender meets subnormal numbers. By default T = 1,000, and T = 100 and 10,000 at
 H = 64; with --all the whole table (hours).

@@ -12,7 +12,6 @@ from rnnlab.scan import Path, adjoint_scan, scan
 from rnnlab.scan.forward import ROWS
 from tests.rnnlab.oracles import random_cell, relative, unrolled
 
-
 pytestmark = pytest.mark.usefixtures("loops")
 
 

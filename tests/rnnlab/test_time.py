@@ -222,3 +222,21 @@ def test_windows_below_one_are_refused(name, as_a_user):
         stack_of("tanh", **{name: 0})
     with pytest.raises(ValueError, match="scan needs spans"):
         scan(random_cell("tanh"), torch.zeros(4, 2, 3), spans=torch.tensor([[0, 3], [4, 3]]))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_cuts_count_from_each_samples_own_first_step_across_blocks(direction):
+    """100 steps of 40 samples are four blocks; each sample alone is one, and the unrolled twin above holds that."""
+    network = stack_of("lstm", direction=direction, truncate=7)
+    lengths = torch.randint(1, 101, (40,))
+    x = torch.randn(100, 40, 3)
+    outputs, together = network(x, lengths)
+    (d_out,) = torch.autograd.grad((outputs.square().sum(-1) * together.valid).sum(), together.out)
+    plain, scaled = (adjoints(together, d).parts for d in (d_out, Scaled.of(d_out)))
+    for sample in (0, 17, 39):
+        one, length = slice(sample, sample + 1), int(lengths[sample])
+        y, alone = network(x[:length, one])
+        (d_alone,) = torch.autograd.grad(y.square().sum(), alone.out)
+        for key, a in adjoints(alone, d_alone).parts.items():
+            assert relative(plain[key][:length, one], a) < ROUNDING
+            assert torch.allclose(log10_norm(scaled[key])[:length, one], log10_norm(a), rtol=0, atol=ROUNDING)
