@@ -4,7 +4,9 @@ All in one process and one thread, the contenders interleaved, medians of the ro
 
     ours      scan forward and backward, and log10 of the norm of every adjoint of every sample [T, B] (h, and c)
     torch     torch.nn's fused layer, forward and backward, without any adjoint
-    loop      what one writes to see every adjoint: torch.nn's cell in a loop over x[t], with retain_grad
+    naive     `step` in a loop over the drive z[t], with retain_grad: autograd makes a full-size zero tensor per step
+              (T <= 1,000 and H <= 64: at H = 256 it moves 131 GB of zeros)
+    cells     torch.nn's own cell in a loop over x[t], with retain_grad: the best that one can write without an engine
     floor     the products that cannot be avoided, alone: T of the state forward, T back, one of all for the weights
 
 The loss is at every step, so that no contender meets subnormal numbers. By default T = 1,000, and T = 100 and 10,000 at
@@ -12,6 +14,7 @@ H = 64; with --all the whole table (hours).
 """
 
 import argparse
+import math
 import os
 import statistics
 import time
@@ -71,7 +74,18 @@ def fused(layer: nn.Module, x: Tensor) -> None:
     loss(layer(x)[0]).backward()
 
 
-def loop(cell: nn.Module, x: Tensor) -> None:
+def naive(cell: Cell, x: Tensor) -> None:
+    cell.zero_grad()
+    s, kept, z = x.new_zeros(x.shape[1], cell.state_size), [], cell.project(x)
+    for t in range(len(z)):
+        s = cell.step(z[t], s)
+        s.retain_grad()
+        kept.append(s)
+    loss(torch.stack([cell.hidden(s) for s in kept])).backward()
+    assert kept[0].grad is not None
+
+
+def cells(cell: nn.Module, x: Tensor) -> None:
     cell.zero_grad()
     state, kept = None, []
     for t in range(len(x)):
@@ -114,8 +128,11 @@ def row(kind: str, size: int, batch: int, steps: int, seconds: float) -> list[fl
     once = time.perf_counter() - start
     rounds = min(25, max(3, round(seconds / once)))
     mine, theirs, least = medians(contenders, rounds)
-    (slow,) = medians([partial(loop, cell_of(INPUTS, size), x)], min(rounds, 3) if steps < 10_000 else 1)
-    return [1e3 * v for v in (mine, theirs, slow, least)]
+    slow = [partial(cells, cell_of(INPUTS, size), x)]
+    if steps <= 1000 and size <= 64:
+        slow.append(partial(naive, cell, x))
+    slow = medians(slow, 3 if steps < 10_000 else 1)
+    return [1e3 * v for v in (mine, theirs, least, *slow, math.nan)[:5]]
 
 
 def main() -> None:
@@ -127,18 +144,29 @@ def main() -> None:
     torch.manual_seed(0)
     how = "compiled loops" if kernels.available() else "loops in Python"
     print(f"I = {INPUTS}, one thread, {how}; RNNLAB_KERNELS={os.environ.get('RNNLAB_KERNELS', '')}; times in ms")
-    heads = ("ours", "torch", "loop", "floor", "ours/torch", "bar", "loop/ours", "ours/floor")
+    heads = ("ours", "torch", "floor", "cells", "naive", "ours/torch", "bar", "ours/floor", "cells/ours", "naive/ours")
     print(f"{'cell':6} {'H':>4} {'B':>3} {'T':>6}", *(f"{head:>10}" for head in heads))
     sizes = (64, 256) if options.quick else SIZES
     for steps, kind, size, batch in product(LENGTHS, KINDS, sizes, BATCHES):
         if steps != 1000 and not options.all and (options.quick or size != 64):
             continue
-        mine, theirs, slow, least = row(kind, size, batch, steps, 0.0 if options.quick else SECONDS)
+        mine, theirs, least, looped, naively = row(kind, size, batch, steps, 0.0 if options.quick else SECONDS)
         bar = BARS.get((kind, size, batch)) if steps == 1000 else None
-        numbers = [mine, theirs, slow, least, mine / theirs, bar, slow / mine, mine / least]
+        numbers = [
+            mine,
+            theirs,
+            least,
+            looped,
+            naively,
+            mine / theirs,
+            bar,
+            mine / least,
+            looped / mine,
+            naively / mine,
+        ]
         print(
             f"{kind:6} {size:4} {batch:3} {steps:6}",
-            *(f"{'' if number is None else format(number, '.2f'):>10}" for number in numbers),
+            *(f"{'' if number is None or math.isnan(number) else format(number, '.2f'):>10}" for number in numbers),
             flush=True,
         )
 
