@@ -67,7 +67,7 @@ class Path(NamedTuple):
         firsts = range(0, len(self.x), self.checkpoint_every)
         for first, s in zip(reversed(firsts), self.states.flip(0), strict=True):
             stop = min(first + self.checkpoint_every, len(self.x))
-            yield _run(cell, self.x, s, self.states[0], self.spans, first, stop)
+            yield _run(cell, self.x, s, self.spans, first, stop)
 
     def padding(self, steps: slice) -> Bool[Tensor, "K B 1"] | None:
         """Where a step is none of its sample's; None if there is no padding."""
@@ -90,13 +90,13 @@ def record(
     """Run a cell: h, the state after each sample's last step, and the path. At padded steps h is 0."""
     T = len(x)
     if checkpoint_every is None:
-        section = _run(cell, x, s_0, s_0, spans, 0, T)
+        section = _run(cell, x, s_0, spans, 0, T)
         h, last = _outputs(cell, section, spans)
         return h, last, Path(x, section.states, section.tape, spans)
     h, last = x.new_empty(T, x.shape[1], cell.size), torch.empty_like(s_0)
     firsts, s = [], s_0
     for first in range(0, T, checkpoint_every):
-        section = _run(cell, x, s, s_0, spans, first, min(first + checkpoint_every, T))
+        section = _run(cell, x, s, spans, first, min(first + checkpoint_every, T))
         firsts.append(s)
         s = section.states[-1].clone()
         stop = first + len(section.states) - 1
@@ -118,8 +118,8 @@ def _outputs(cell: Cell, section: Section, spans: Tensor | None) -> tuple[Tensor
 
 
 @torch.no_grad()
-def _run(cell: Cell, x: Tensor, s: Tensor, s_0: Tensor, spans: Tensor | None, first: int, stop: int) -> Section:
-    """The steps first .. stop-1 from the state s before them; samples that begin later do so from s_0."""
+def _run(cell: Cell, x: Tensor, s: Tensor, spans: Tensor | None, first: int, stop: int) -> Section:
+    """The steps first .. stop-1 from the state s before them; a sample that begins later keeps it until then."""
     B = x.shape[1]
     sizes = [len(part) for part in torch.arange(first, stop).split(max(LEAST, ROWS // B))]
     tape = tuple(s.new_empty(size, B, cell.tape_size) for size in sizes)
@@ -130,13 +130,13 @@ def _run(cell: Cell, x: Tensor, s: Tensor, s_0: Tensor, spans: Tensor | None, fi
         cell.load(cell.project(x[steps]), tape, states[1:])
         for few in between(steps, begins):
             if (rows := begins.get(steps.start + few.start)) is not None:
-                states[few.start] = torch.where(rows.to(x.device)[:, None], s_0, states[few.start])
+                states[few.start] = torch.where(rows.to(x.device)[:, None], s, states[few.start])
             _advance(cell, weights, tape[few], states[few.start : few.stop + 1])
         if spans is not None:
             blank = padding(spans, steps).to(x.device)
             early = blank & (torch.arange(steps.start, steps.stop)[:, None, None] < spans[0, :, None]).to(x.device)
             tape.masked_fill_(blank, 0)
-            states[1:] = torch.where(early, s_0, states[1:].masked_fill(blank, 0))
+            states[1:] = torch.where(early, s, states[1:].masked_fill(blank, 0))
     return section
 
 

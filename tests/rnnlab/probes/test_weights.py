@@ -58,11 +58,11 @@ def steps_of_w(moment: Moment, key: tuple[int, str], gates: int, size: int) -> t
 
 
 @pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("lengths", [None, torch.tensor([40, 13, 40, 1, 27])])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([250, 13, 201, 1, 97])])
 def test_shares_of_the_steps_are_those_of_the_weight_gradient(name, lengths):
     """Their sum is W.grad; each norm is that of the explicit outer products, in spite of the Gram matrices."""
     network = stack_of(name)
-    x = torch.randn(40, 5, 3)
+    x = torch.randn(250, 5, 3)  # two blocks
     moment = moment_of(network, x, lengths)
     reading = Weights()(moment)
     gates = moment.trajectory.passes[0, "forward"].cell.gates
