@@ -155,3 +155,30 @@ def test_decades_are_one_two_five_and_both_ends():
 def test_every_refuses_an_interval_below_one():
     with pytest.raises(ValueError, match="every needs interval >= 1, got 0"):
         Every(interval=0)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_padded_steps_enter_no_statistic_and_lag_counts_from_each_samples_own_end(direction):
+    """A linear cell of gain .8 has one law per sample, |v_b| .8^k; a wrong end shows as a wrong slope."""
+    network = stack_of("identity", depth=1, direction=direction, readout="last")
+    network.layers[0][0].W.data = 0.8 * torch.nn.init.orthogonal_(torch.empty(4, 4))
+    lengths, x = torch.tensor([20, 3, 12]), torch.randn(20, 3, 3)
+    outputs, trajectory = network(x, lengths)
+    losses = of_last(outputs)
+    reading = Profile()(Moment(0, network, trajectory, losses, losses.sum(0), range(19, 20)))
+    ends = lengths - 1 if direction == "forward" else 0 * lengths
+    (d_out,) = torch.autograd.grad(losses.sum(), trajectory.out)
+    v = d_out[ends, torch.arange(3)].norm(dim=-1).log10()
+    t = torch.arange(20)[:, None]
+    law = torch.where(t < lengths, v + (ends - t).abs() * math.log10(0.8), math.nan)
+    statistics = reading.arrays["log10_norm"][0]
+    assert torch.allclose(statistics[STATISTICS.index("mean_log10")], law.nanmean(1), rtol=0, atol=1e-12)
+    assert torch.allclose(
+        statistics[STATISTICS.index("log10_rms")], (100**law).nanmean(1).log10() / 2, rtol=0, atol=1e-12
+    )
+    assert (reading.arrays["zeros"] == 0).all()
+    assert (reading.arrays["nonfinite"] == 0).all()
+    by_lag = [[(v[b] + k * math.log10(0.8)).item() for b in range(3) if k < lengths[b]] for k in range(20)]
+    medians = torch.tensor([np.quantile(found, 0.5, method="nearest") for found in by_lag])
+    for name, value in digest(medians).items():
+        assert reading.scalars[f"adjoint/L0/{direction}/h/{name}"] == pytest.approx(value, abs=1e-9)
