@@ -21,7 +21,7 @@ class Cell(nn.Module, ABC):
     A cell *must* write `step`. That alone is correct everywhere: autograd through `step` is then its pull-back. It
     *may* write the rest, its own and 3 to 7 times faster way:
 
-        forward    weights(); load(z, tape, after); slots(tape); advance(weights, slot, before, after)   in place
+        forward    weights(); room(tape, after); slots(tape); advance(weights, slot, before, after)   in place
         backward   linearise(tape, before, after, delta) -> c; pull(weights, c, a, out)  out += (df/ds)^T a
         gradients  gradients(tape, before, a, delta) -> {name: gradient}                 all rows at once
         compiled   kernel, the name of its loops in `rnnlab.kernels`
@@ -100,9 +100,16 @@ class Cell(nn.Module, ABC):
         """The state as `advance` and `pull` take it: one view per block."""
         return (s,)
 
-    def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
-        """Lay the drive of a few steps, [K, B, Z], where `advance` overwrites it: into the tape or the states."""
-        tape.copy_(z)
+    def room(self, tape: Tensor, after: Tensor) -> Tensor:
+        """Where the drive of a few steps [K, B, Z] is laid for `advance` to overwrite: a view of the tape or states."""
+        return tape
+
+    def lay(self, x: Tensor, room: Tensor) -> None:
+        """Make the drive of a few steps in its place."""
+        if type(self).project is Cell.project:
+            torch.addmm(self.b, x.flatten(0, 1), self.U.t(), out=room.flatten(0, 1))
+        else:
+            room.copy_(self.project(x))
 
     def slots(self, tape: Tensor) -> Rows:
         """The views of the tape that `advance` reads and writes."""

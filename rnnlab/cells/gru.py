@@ -41,8 +41,8 @@ class GRU(Cell):
         W = self.W
         return W.contiguous(), W[: 2 * H].t().contiguous(), W[2 * H :].t().contiguous(), self.q.contiguous()
 
-    def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
-        tape[..., : 3 * self.size] = z
+    def room(self, tape: Tensor, after: Tensor) -> Tensor:
+        return tape[..., : 3 * self.size]
 
     def slots(self, tape: Tensor) -> Rows:
         return tape[..., : 2 * self.size], *tape.split(self.size, -1)

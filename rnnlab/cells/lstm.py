@@ -61,8 +61,8 @@ class LSTM(Cell):
     def split(self, s: Tensor) -> Rows:
         return s.split(self.size, -1)
 
-    def load(self, z: Tensor, tape: Tensor, after: Tensor) -> None:
-        tape[..., : 4 * self.size] = z
+    def room(self, tape: Tensor, after: Tensor) -> Tensor:
+        return tape[..., : 4 * self.size]
 
     def slots(self, tape: Tensor) -> Rows:
         H = self.size

@@ -3,7 +3,7 @@
     forward     s_{k+1} = f(z_{k+1}, s_k)                        k = 0 .. K-1
     backward    a_k += (ds_{k+1}/ds_k)^T a_{k+1}                 k = K-1 .. 0
 
-Both work in place on one block of K steps, with the layouts of `load`, `advance` and `weights` of the cells:
+Both work in place on one block of K steps, with the layouts of `room`, `advance` and `weights` of the cells:
 
     kind                            weights                tape [K, B, .]        states, a [K+1, B, .]   delta [K, B, .]
     elman_tanh, elman_relu,         W, W^T                 no columns            h                       z

@@ -11,7 +11,7 @@ from torch import Tensor
 from rnnlab import kernels
 from rnnlab.cells import Cell
 
-ROWS = 1024  # rows of a block (steps x samples): enough for an efficient product
+ROWS = 2048  # rows of a block (steps x samples): enough for an efficient product, and still in the cache
 LEAST = 32  # and never fewer steps than this
 
 
@@ -127,7 +127,7 @@ def _run(cell: Cell, x: Tensor, s: Tensor, spans: Tensor | None, first: int, sto
     section.states[0] = s
     weights, begins = cell.weights(), starts(spans)
     for steps, states, tape in section.blocks():
-        cell.load(cell.project(x[steps]), tape, states[1:])
+        cell.lay(x[steps], cell.room(tape, states[1:]))
         for few in between(steps, begins):
             if (rows := begins.get(steps.start + few.start)) is not None:
                 states[few.start] = torch.where(rows.to(x.device)[:, None], s, states[few.start])

@@ -67,7 +67,7 @@ def test_the_tape_is_what_advance_and_pull_leave(kind, dtype):
     states[0] = s_0
     twin = states.clone()
     for tape, s in ((ours, states), (theirs, twin)):
-        cell.load(z, tape, s[1:])
+        cell.room(tape, s[1:]).copy_(z)
     kernels.forward(kind, cell.weights(), ours, states)
     for k in range(K):
         slot = tuple(x[k] for x in cell.slots(theirs))
@@ -102,7 +102,7 @@ def delta_of(kind, cell, z, s_0, direct):
     tape, delta, states = torch.zeros(K, B, records * H), torch.zeros(K, B, gates * H), torch.zeros_like(direct)
     states[0] = s_0
     with torch.no_grad():
-        cell.load(z, tape, states[1:])
+        cell.room(tape, states[1:]).copy_(z)
         kernels.forward(kind, cell.weights(), tape, states)
         kernels.backward(kind, cell.weights(), tape, states, direct.clone(), delta)
     return delta
