@@ -32,13 +32,16 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks", "rnnlab.statistics"},
         SCIENCE,
     ),
-    "rnnlab.trace": ({"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
+    "rnnlab.tracing": (
+        {"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks", "rnnlab.statistics"},
+        SCIENCE,
+    ),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),
     "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "wandb"}),
     "hydra_plugins": ({"experiments.records"}, {"hydra", "omegaconf"}),
     "analysis": (set(), {"numpy", "pandas", "matplotlib", "seaborn"}),
 }
-INSIDE_FUNCTIONS = {"rnnlab.trace": {"pandas", "matplotlib"}}
+INSIDE_FUNCTIONS = {"rnnlab.tracing": {"pandas", "matplotlib"}}
 
 
 class Import(NamedTuple):
@@ -130,10 +133,10 @@ def test_imports_make_no_cycle():
         ("rnnlab.train", "from rnnlab.probes import profile", True),
         ("rnnlab.train", "from experiments.records import Record", False),
         ("rnnlab.train", "import hydra", False),
-        ("rnnlab.trace", "import pandas", False),
-        ("rnnlab.trace", "class Trace:\n    def table(self):\n        import pandas as pd", True),
-        ("rnnlab.trace", "def figure():\n    from matplotlib.figure import Figure", True),
-        ("rnnlab.trace", "def figure():\n    import seaborn", False),
+        ("rnnlab.tracing", "import pandas", False),
+        ("rnnlab.tracing", "class Trace:\n    def table(self):\n        import pandas as pd", True),
+        ("rnnlab.tracing", "def figure():\n    from matplotlib.figure import Figure", True),
+        ("rnnlab.tracing", "def figure():\n    import seaborn", False),
         ("rnnlab.new", "", False),
         (
             "experiments.good",

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnlab.cells import Cell
-from rnnlab.scaled import Scaled, log10_norm, mapped
+from rnnlab.scaled import ZERO, Scaled, mapped
 from rnnlab.scan import Block
 
 Key = tuple[int, str]  # layer, direction
@@ -29,13 +29,16 @@ def parts(key: Key, cell: Cell, block: Block) -> dict[str, Tensor | Scaled]:
 
 def norms(key: Key, cell: Cell, block: Block) -> dict[str, Float[Tensor, "K B"]]:
     """log10 of the norm of each part's adjoint, of every sample."""
-    return {name: log10_norm(v) for name, v in parts(key, cell, block).items()}
+    value, log2 = _unscaled(block.a)
+    found = cell.parts(*(rows(x) for x in (block.tape, block.before, block.after, value)))
+    return {name: Scaled(v.unflatten(0, value.shape[:2]), log2).log10_norm() for name, v in found.items()}
 
 
 def drive_norms(key: Key, cell: Cell, block: Block) -> dict[str, Float[Tensor, "K B"]]:
     """log10 ||dL/dz_t|| of each gate, of every sample: what the drive z_t = U x_t + b receives."""
-    dz = mapped(block.delta, lambda v: cell.drive(rows(v)).unflatten(0, v.shape[:2]))
-    return {name: log10_norm(v) for name, v in _by_gate(cell.gates, dz).items()}
+    value, log2 = _unscaled(block.delta)
+    dz = cell.drive(rows(value)).unflatten(0, value.shape[:2]).chunk(len(cell.gates), -1)
+    return {name: Scaled(v, log2).log10_norm() for name, v in zip(cell.gates, dz, strict=True)}
 
 
 class RecurrentGradient:
@@ -51,12 +54,16 @@ class RecurrentGradient:
         self.total: dict[Key, Scaled] = {}
 
     def __call__(self, key: Key, cell: Cell, block: Block) -> dict[str, Tensor | Scaled]:
-        if (delta := _recurrent(cell, block)) is not None:
-            top = delta.log2.amax()
-            found = rows(delta.at(top)).mT @ rows(cell.hidden(block.before).double())
-            found = Scaled.of(found.reshape(1, -1), top[None])
-            self.total[key] = self.total[key] + found if key in self.total else found
+        if (found := _recurrent(cell, block)) is not None:
+            self.add(key, *found)
         return {}
+
+    def add(self, key: Key, delta: Tensor, h: Tensor, scale: Tensor) -> None:
+        """As `_recurrent` gives them."""
+        top = scale.amax()
+        found = rows(delta).mT @ rows(h * torch.exp2(scale - top)[:, None, None])
+        found = Scaled.of(found.reshape(1, -1), top[None])
+        self.total[key] = self.total[key] + found if key in self.total else found
 
 
 class WeightShares:
@@ -75,17 +82,18 @@ class WeightShares:
         self._norms: dict[tuple[int, str, str], list[Tensor]] = {}
 
     def __call__(self, key: Key, cell: Cell, block: Block) -> dict[str, Float[Tensor, " K"]]:
-        if (delta := _recurrent(cell, block)) is None:
+        if (read := _recurrent(cell, block)) is None:
             return {}
-        self._gradient(key, cell, block)
+        self._gradient.add(key, *read)
         self._gates[key] = cell.gates
-        h = cell.hidden(block.before).double()
-        scale = delta.log2.amax(1)  # of a step: a sample far below it adds nothing to the sum
-        at_scale, gram_h, found = delta.at(scale[:, None]), h @ h.mT, {}
-        for name, d in {**_by_gate(cell.gates, at_scale), "all": at_scale}.items():
-            squares = ((d @ d.mT) * gram_h).sum((-1, -2)).clamp_min(0)
-            found[name] = squares.log10() / 2 + scale * math.log10(2)
-            self._norms.setdefault((*key, name), []).append(found[name])
+        delta, h, scale = read
+        gram_h, squares = h @ h.mT, {}
+        for name, d in zip(cell.gates, delta.chunk(len(cell.gates), -1), strict=True):
+            squares[name] = (d @ d.mT).mul_(gram_h).sum((-1, -2)).clamp_min(0)
+        squares["all"] = sum(squares.values())
+        found = {name: v.log10() / 2 + scale * math.log10(2) for name, v in squares.items()}
+        for name, v in found.items():
+            self._norms.setdefault((*key, name), []).append(v)
         return found
 
     def cancellation(self) -> dict[tuple[int, str, str], float]:
@@ -102,14 +110,27 @@ class WeightShares:
         return found
 
 
-def _recurrent(cell: Cell, block: Block) -> Scaled | None:
-    """dL/d(W h_{t-1}) of a block in log-range and float64, [K, B, Z]."""
-    scaled = isinstance(block.delta, Scaled)
-    value = block.delta.value if scaled else block.delta
+def _unscaled(x: Tensor | Scaled) -> tuple[Tensor, Tensor]:
+    """Value and exponents, 0 where there are none."""
+    return (x.value, x.log2) if isinstance(x, Scaled) else (x, x.new_zeros(x.shape[:-1], dtype=torch.float64))
+
+
+def _recurrent(cell: Cell, block: Block) -> tuple[Tensor, Tensor, Tensor] | None:
+    """delta = dL/d(W h_{t-1}) over 2**scale [K, B, Z], h_{t-1} [K, B, H], and the scale [K] of each step; in float64.
+
+    The scale of a step is its largest sample's: one far below it adds nothing to the sum over the samples.
+    """
+    value, log2 = _unscaled(block.delta)
     found = cell.recurrent(rows(value))
     if found is None:
         return None
-    return Scaled.of(found.unflatten(0, value.shape[:2]).double(), block.delta.log2 if scaled else 0.0)
+    found = Scaled(found.unflatten(0, value.shape[:2]), log2)
+    if value.dtype == torch.float64:
+        found = Scaled.of(found.value, log2)  # squares of small entries would underflow; of any float32 they do not
+    log2 = torch.where(found.value.abs().amax(-1) == 0, ZERO, found.log2)
+    scale = log2.amax(1)
+    delta = found.value * torch.exp2(log2 - scale[:, None])[..., None]
+    return delta, cell.hidden(block.before).double(), scale
 
 
 def _by_gate(gates: tuple[str, ...], x: Tensor | Scaled) -> dict[str, Tensor | Scaled]:

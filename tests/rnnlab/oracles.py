@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import rnnlab.cells
-from rnnlab.cells import GRU, LSTM, Cell, Elman
+from rnnlab.cells import GRU, LSTM, Cell, Elman, ProjectedLSTM
 from rnnlab.networks import Stack
 
 CELLS = {
@@ -18,6 +18,7 @@ CELLS = {
     "identity": partial(Elman, activation="identity"),
     "lstm": partial(LSTM, forget_bias=1.0),
     "gru": GRU,
+    "projected": partial(ProjectedLSTM, memory=5),
 }
 TORCH = {
     "tanh": partial(nn.RNN, nonlinearity="tanh"),
@@ -49,6 +50,16 @@ class Plain(Cell):
         nn.Module.__init__(self)
         self.inner, self.inputs, self.size = cell, cell.inputs, cell.size
         self.gates, self.blocks = cell.gates, cell.blocks
+
+    @property
+    def state_size(self):
+        return self.inner.state_size
+
+    @property
+    def tape_size(self):
+        return len(self.inner.U)  # the drive
+
+    delta_size = tape_size
 
     def project(self, x):
         return self.inner.project(x)
