@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 ZERO = -1e18  # the exponent of an exact zero: below every number, and still finite, so that differences exist
-CHUNK = 1024  # rows whose norms are taken at once: a float64 copy of all of them would be fresh memory
+RANGE = {torch.float32: (1e-15, 1e15), torch.float64: (1e-140, 1e140)}  # norms whose squares keep all their digits
 LARGEST = {torch.float32: 120, torch.float64: 1000}  # shifts whose power of two is a normal number
 
 
@@ -60,14 +60,14 @@ class Scaled:
 
     def log10_norm(self) -> Float[Tensor, "*rows"]:
         """log10 of each row's 2-norm, in float64; -inf for a row of zeros."""
-        norms = []
-        values = self.value.reshape(-1, self.value.shape[-1]).split(CHUNK)
-        for value, log2 in zip(values, self.log2.reshape(-1).split(CHUNK), strict=True):
-            if value.dtype == torch.float64:  # first: squares of small entries would underflow
-                value, log2 = (scaled := Scaled.of(value, log2)).value, scaled.log2
-            norm = torch.linalg.vector_norm(value, dim=-1, dtype=torch.float64)  # holds the squares of any float32
-            norms.append(norm.log10_().add_(log2, alpha=math.log10(2)))
-        return torch.cat(norms).view(self.log2.shape)
+        norm, log2 = torch.linalg.vector_norm(self.value, dim=-1).double(), self.log2
+        least, most = RANGE[self.value.dtype]
+        doubtful = ~((norm > least) & (norm < most))  # the squares have left the range, or come near to it
+        if doubtful.any():
+            again = Scaled.of(self.value[doubtful].double(), log2[doubtful])
+            norm[doubtful] = torch.linalg.vector_norm(again.value, dim=-1)
+            log2 = log2.masked_scatter(doubtful, again.log2)
+        return norm.log10_().add_(log2, alpha=math.log10(2))
 
 
 def times_power_of_two(value: Tensor, log2: Tensor) -> Tensor:

@@ -27,15 +27,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.kernels": ({"rnnlab.cells"}, SCIENCE),
     "rnnlab.statistics": (set(), SCIENCE),
     "rnnlab.scan": ({"rnnlab.cells", "rnnlab.kernels", "rnnlab.scaled"}, SCIENCE),
-    "rnnlab.networks": ({"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan"}, SCIENCE),
-    "rnnlab.probes": (
-        {"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks", "rnnlab.statistics"},
-        SCIENCE,
-    ),
-    "rnnlab.tracing": (
-        {"rnnlab.cells", "rnnlab.scaled", "rnnlab.scan", "rnnlab.networks", "rnnlab.statistics"},
-        SCIENCE,
-    ),
+    "rnnlab.networks": (ENGINE, SCIENCE),
+    "rnnlab.probes": ({*ENGINE, "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
+    "rnnlab.tracing": ({*ENGINE, "rnnlab.kernels", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),
     "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "wandb"}),
     "hydra_plugins": ({"experiments.records"}, {"hydra", "omegaconf"}),

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnlab.cells import Cell
-from rnnlab.scaled import ZERO, Scaled, mapped
+from rnnlab.scaled import ZERO, Scaled, mapped, times_power_of_two
 from rnnlab.scan import Block
 
 Key = tuple[int, str]  # layer, direction
@@ -61,7 +61,7 @@ class RecurrentGradient:
     def add(self, key: Key, delta: Tensor, h: Tensor, scale: Tensor) -> None:
         """As `_recurrent` gives them."""
         top = scale.amax()
-        found = rows(delta).mT @ rows(h * torch.exp2(scale - top)[:, None, None])
+        found = rows(delta).mT @ rows(times_power_of_two(h, (scale - top)[:, None]))
         found = Scaled.of(found.reshape(1, -1), top[None])
         self.total[key] = self.total[key] + found if key in self.total else found
 
@@ -86,7 +86,7 @@ class WeightShares:
             return {}
         self._gradient.add(key, *read)
         self._gates[key] = cell.gates
-        delta, h, scale = read
+        delta, h, scale = (v.double() for v in read)
         gram_h, squares = h @ h.mT, {}
         for name, d in zip(cell.gates, delta.chunk(len(cell.gates), -1), strict=True):
             squares[name] = (d @ d.mT).mul_(gram_h).sum((-1, -2)).clamp_min(0)
@@ -116,7 +116,7 @@ def _unscaled(x: Tensor | Scaled) -> tuple[Tensor, Tensor]:
 
 
 def _recurrent(cell: Cell, block: Block) -> tuple[Tensor, Tensor, Tensor] | None:
-    """delta = dL/d(W h_{t-1}) over 2**scale [K, B, Z], h_{t-1} [K, B, H], and the scale [K] of each step; in float64.
+    """delta = dL/d(W h_{t-1}) over 2**scale [K, B, Z], h_{t-1} [K, B, H], and the scale [K] of each step.
 
     The scale of a step is its largest sample's: one far below it adds nothing to the sum over the samples.
     """
@@ -129,8 +129,7 @@ def _recurrent(cell: Cell, block: Block) -> tuple[Tensor, Tensor, Tensor] | None
         found = Scaled.of(found.value, log2)  # squares of small entries would underflow; of any float32 they do not
     log2 = torch.where(found.value.abs().amax(-1) == 0, ZERO, found.log2)
     scale = log2.amax(1)
-    delta = found.value * torch.exp2(log2 - scale[:, None])[..., None]
-    return delta, cell.hidden(block.before).double(), scale
+    return times_power_of_two(found.value, log2 - scale[:, None]), cell.hidden(block.before), scale
 
 
 def _by_gate(gates: tuple[str, ...], x: Tensor | Scaled) -> dict[str, Tensor | Scaled]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -61,7 +62,8 @@ def measure(
         return found | {f"W/{name}": v for name, v in shares(key, cell, block).items()}
 
     last = {key: Scaled.of(d) for key, d in d_last.items()}
-    taken = adjoints(trajectory, Scaled.of(d_out), last, take=take).parts
+    direct = Scaled(d_out, d_out.new_zeros(d_out.shape[:2], dtype=torch.float64))  # normalised block by block
+    taken = adjoints(trajectory, direct, last, take=take).parts
     cancellation, valid = shares.cancellation(), trajectory.valid
     profiles, found = [], []
     for (layer, direction, name), log10 in sorted(taken.items(), key=lambda item: item[0][0]):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from rnnlab import kernels
 from rnnlab.tracing.measure import Profile, Share, measure
 from rnnlab.tracing.tables import picture, profile_table, weight_table
 from rnnlab.tracing.watch import Visit, Watch, recurrent_modules
@@ -63,6 +64,7 @@ class trace:  # noqa: N801 - used as a function
     def __enter__(self) -> "trace":
         if self._watches[0].handles:
             raise ValueError("trace is entered already: give a second one to a second with-block")
+        kernels.available()  # compiled now, if at all, and not in the middle of the first backward pass
         for watch in self._watches:
             watch.start()
         return self
@@ -95,7 +97,7 @@ class trace:  # noqa: N801 - used as a function
         return weight_table(self._shares)
 
     def plot(self) -> "matplotlib.figure.Figure":
-        """The profiles of h and c, median over the samples: one panel per module and layer, early to late in colour."""
+        """The profiles of h and c, median over the samples: a panel per layer, direction and part, steps in colour."""
         if not self._profiles:
             raise ValueError("trace has nothing to plot: no backward pass went through a traced module")
         return picture(self._profiles)

@@ -6,7 +6,7 @@ from rnnlab.statistics import STATISTICS
 from rnnlab.tracing.measure import Profile, Share, Where
 
 STEPS = 8  # in one picture
-STYLES = {("forward", "h"): "-", ("forward", "c"): ":", ("backward", "h"): "--", ("backward", "c"): "-."}
+COLUMNS = [("forward", "h"), ("backward", "h"), ("forward", "c"), ("backward", "c")]
 
 
 def calls_of(series: Sequence[Profile | Share]) -> dict[Where, int]:
@@ -50,32 +50,34 @@ def weight_table(shares: Sequence[Share]) -> "pandas.DataFrame":
 
 
 def picture(profiles: Sequence[Profile]) -> "matplotlib.figure.Figure":
-    """Median over the samples of log10 of each norm over time: a panel per module and layer, colour from the first to
-    the last step, one line style per direction and part. A zero, which has no logarithm, is a gap."""
+    """Median over the samples of log10 of each norm over time: a row per module and layer, a column per direction and
+    part, colour from the first to the last step. A zero, which has no logarithm, is a gap."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     shown = [p for p in profiles if p.where.part in ("h", "c")]
-    panels = sorted({(p.where.module, p.where.layer) for p in shown})
+    rows = sorted({(p.where.module, p.where.layer) for p in shown})
+    columns = sorted({(p.where.direction, p.where.part) for p in shown}, key=COLUMNS.index)
     every = sorted({p.where.step for p in shown})
     steps = {every[round(k * (len(every) - 1) / (STEPS - 1))] for k in range(STEPS)}
-    colour = ScalarMappable(Normalize(every[0], every[-1] or 1), colormaps["viridis"])
-    figure = Figure(figsize=(5.5, 2.2 * len(panels)), layout="constrained")
-    axes = dict(zip(panels, figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], strict=True))
+    colour = ScalarMappable(Normalize(every[0], every[-1] or 1), colormaps["viridis_r"])
+    figure = Figure(figsize=(1.5 + 2.6 * len(columns), 0.6 + 1.9 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), sharex=True, sharey="row", squeeze=False)
     for where, statistics, *_ in shown:
         if where.step in steps:
-            style = {"linestyle": STYLES[where.direction, where.part], "linewidth": 1.2, "marker": ".", "markersize": 2}
+            ax = axes[rows.index((where.module, where.layer)), columns.index((where.direction, where.part))]
             median = statistics[STATISTICS.index("q50")].numpy()
-            axes[where.module, where.layer].plot(median, color=colour.to_rgba(where.step), **style)
-    for (module, layer), ax in axes.items():
-        ax.set_title(f"{module}, layer {layer}", fontsize="medium")
-        ax.set_ylabel("log10 norm")
-    ax.set_xlabel("time t")
-    lines = sorted({(p.where.direction, p.where.part) for p in shown}, key=list(STYLES).index)
-    handles = [Line2D([], [], color="0.3", linestyle=STYLES[line]) for line in lines]
-    axes[panels[0]].legend(handles, [f"||dL/d{part}_t||, {way}" for way, part in lines], fontsize="small")
-    figure.colorbar(colour, ax=list(axes.values()), label="backward passes so far")
+            points = {"marker": ".", "markersize": 2}  # a finite value among zeros is no line
+            ax.plot(median, color=colour.to_rgba(where.step), linewidth=1, **points)
+    for (direction, part), ax in zip(columns, axes[0], strict=True):
+        ax.set_title(f"||dL/d{part}_t||, {direction}", fontsize="medium")
+    for (module, layer), ax in zip(rows, axes[:, 0], strict=True):
+        ax.set_ylabel(f"{module}, layer {layer}\nlog10 norm")
+    for ax in axes[-1]:
+        ax.set_xlabel("time t")
+    for ax in axes.flat:
+        ax.set_visible(ax.has_data())
+    figure.colorbar(colour, ax=axes, label="backward passes so far")
     return figure
