@@ -10,7 +10,7 @@ help:
 	@echo "make demo   train and draw the first figure (minutes on 2 CPU cores)"
 	@echo "make test   ruff and pytest, as CI does"
 	@echo "make lint   ruff alone"
-	@echo "make bench  speed and memory"
+	@echo "make bench  speed and memory: 15 minutes"
 
 .venv/.done: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("rnnlab needs python 3.11 or newer, got %d.%d: name another with make PYTHON=python3.11" % v[:2])'
@@ -36,6 +36,7 @@ lint: .venv/.done
 
 bench: .venv/.done
 	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.probing
 	$(BIN)/python -m tests.benchmarks.length
 
 # Needs uv. What torch itself pins to one exact version (CUDA, triton) is left out: it says nothing more and differs by build.

@@ -29,8 +29,9 @@ def reduce_samples(
     top = torch.where(bad, -math.inf, log10).amax(1)
     relative = log10 - torch.where(top.isfinite(), top, 0)[:, None]
     rms = top + torch.where(bad, 0, (2 * math.log(10) * relative).exp()).sum(1).div(good).log10() / 2
-    x = torch.where(bad, math.nan, log10)
-    quantiles = torch.nanquantile(x, x.new_tensor(list(QUANTILES.values())), dim=1, interpolation="nearest")
+    rising = torch.where(bad, math.nan, log10).sort(1).values  # NaN comes last
+    ranks = [(q * (good - 1)).round().long().clamp_min(0) for q in QUANTILES.values()]
+    quantiles = rising.gather(1, torch.stack(ranks, 1)).unbind(1)  # the nearest sample's; NaN where there is none
     rms = torch.where(good > 0, torch.where(top.isneginf(), -math.inf, rms), math.nan)
     zeros = (log10.isneginf() & valid).sum(1)
     return torch.stack([mean, rms, *quantiles]), zeros, (wrong & valid).sum(1)

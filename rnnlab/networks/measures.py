@@ -86,9 +86,11 @@ class WeightShares:
             return {}
         self._gradient.add(key, *read)
         self._gates[key] = cell.gates
-        delta, h, scale = (v.double() for v in read)
+        delta, h, scale = read
+        h = h.double()
         gram_h, squares = h @ h.mT, {}
         for name, d in zip(cell.gates, delta.chunk(len(cell.gates), -1), strict=True):
+            d = d.double()
             squares[name] = (d @ d.mT).mul_(gram_h).sum((-1, -2)).clamp_min(0)
         squares["all"] = sum(squares.values())
         found = {name: v.log10() / 2 + scale * math.log10(2) for name, v in squares.items()}

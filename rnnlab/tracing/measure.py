@@ -65,12 +65,15 @@ def measure(
     direct = Scaled(d_out, d_out.new_zeros(d_out.shape[:2], dtype=torch.float64))  # normalised block by block
     taken = adjoints(trajectory, direct, last, take=take).parts
     cancellation, valid = shares.cancellation(), trajectory.valid
-    profiles, found = [], []
-    for (layer, direction, name), log10 in sorted(taken.items(), key=lambda item: item[0][0]):
-        log10 = log10.cpu() - log10_scale
-        where = Where(step, module, order, layer, direction, *name.split("/"))
-        if where.part == "W":
-            found.append(Share(where, log10, cancellation[layer, direction, where.gate]))
-        else:
-            profiles.append(Profile(where, *reduce_samples(log10, valid)))
-    return profiles, found
+    by_layer = sorted(taken, key=lambda key: key[0])
+    places = {key: Where(step, module, order, *key[:2], *key[2].split("/")) for key in by_layer}
+    found = [
+        Share(where, taken[key].cpu() - log10_scale, cancellation[*key[:2], where.gate])
+        for key, where in places.items()
+        if where.part == "W"
+    ]
+    norms_of = {where: taken[key] for key, where in places.items() if where.part != "W"}
+    log10 = torch.stack(list(norms_of.values())).cpu() - log10_scale  # [N, T, B], reduced at once
+    reduced = reduce_samples(log10.flatten(0, 1), None if valid is None else valid.repeat(len(log10), 1))
+    by_series = (v.unflatten(-1, log10.shape[:2]).movedim(-2, 0) for v in reduced)
+    return [Profile(*row) for row in zip(norms_of, *by_series, strict=True)], found
