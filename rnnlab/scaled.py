@@ -27,6 +27,8 @@ class Scaled:
     @staticmethod
     def of(value: Tensor, log2: Tensor | float = 0.0) -> "Scaled":
         """The same number with each row's largest entry in [1/2, 1); rows of zeros, infinities and NaN are kept."""
+        if value.dtype not in LARGEST:
+            raise ValueError(f"log-range needs float32 or float64, got {value.dtype}")
         largest = value.abs().amax(-1)
         limit = LARGEST[value.dtype]
         shift = torch.where(largest.isfinite(), torch.frexp(largest).exponent, 0).clamp(-limit, limit)
@@ -60,6 +62,8 @@ class Scaled:
 
     def log10_norm(self) -> Float[Tensor, "*rows"]:
         """log10 of each row's 2-norm, in float64; -inf for a row of zeros."""
+        if self.value.dtype not in RANGE:
+            raise ValueError(f"log10 of a norm needs float32 or float64, got {self.value.dtype}")
         norm, log2 = torch.linalg.vector_norm(self.value, dim=-1).double(), self.log2
         least, most = RANGE[self.value.dtype]
         doubtful = ~((norm > least) & (norm < most))  # the squares have left the range, or come near to it

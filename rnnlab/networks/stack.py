@@ -149,7 +149,8 @@ class Stack(nn.Module):
 
     def final(self, out: Float[Tensor, "T B D"], lengths: Int[Tensor, " B"] | None = None) -> Float[Tensor, "B D"]:
         """The final hidden state of each direction: the last in its own order of time."""
-        forward = out[-1] if lengths is None else out[lengths.to(out.device) - 1, torch.arange(out.shape[1])]
+        samples = torch.arange(out.shape[1], device=out.device)
+        forward = out[-1] if lengths is None else out[lengths.to(out.device) - 1, samples]
         ends = {"forward": forward, "backward": out[0]}
         both = [ends[name][:, k * self.hidden :][:, : self.hidden] for k, name in enumerate(self.directions)]
         return torch.cat(both, -1)

@@ -186,3 +186,9 @@ def test_wrong_initial_state_and_direct_are_refused_by_name(as_a_user):
         scan(cell, x, torch.zeros(2, 5))
     with pytest.raises(ValueError, match=r"direct of shape \[5, 2, 4\], got \[4, 2, 4\]"):
         adjoint_scan(cell, scan(cell, x)[2], torch.zeros(4, 2, 4))
+
+
+def test_half_precision_has_no_log_range(as_a_user):
+    for use in (Scaled.of, log10_norm):
+        with pytest.raises(ValueError, match=r"needs float32 or float64, got torch\.bfloat16"):
+            use(torch.ones(2, 3, dtype=torch.bfloat16))
