@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +182,8 @@ def start():
 
     def begin(out: Path, *overrides: str) -> subprocess.Popen:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        processes.append(subprocess.Popen(arguments(out, *overrides), cwd=ROOT, **quiet))
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job inherits deafness
+        processes.append(subprocess.Popen(arguments(out, *overrides), cwd=ROOT, preexec_fn=heard, **quiet))
         return processes[-1]
 
     yield begin
