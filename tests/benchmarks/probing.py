@@ -1,8 +1,8 @@
 """What the probes cost: `python -m tests.benchmarks.probing [--steps 2000]`.
 
 schedule   the share of a training run that its probes take, profile and losses on the schedule `decades`
-trace      what `rnnlab.trace(model, every=100)` adds to a loop over a torch.nn.LSTM, of processor time: 100 steps
-           with and 100 without in turn, the median of the rounds
+trace      what `rnnlab.trace(model, every=100)` adds to a loop over a torch.nn.LSTM (H = 64, B = 32), processor time:
+           medians of steps without a trace, of traced steps between probes, and of probed ones
 """
 
 import argparse
@@ -50,27 +50,31 @@ def scheduled(kind: str, task, depth: int, direction: str, steps: int) -> tuple[
     return time.perf_counter() - start, last.probe_seconds
 
 
-def traced(layers: int, bidirectional: bool, length: int, rounds: int) -> tuple[float, float]:
-    """Seconds of 100 steps of training, and per cent that one probe in them adds."""
+def traced(layers: int, bidirectional: bool, length: int, rounds: int = 8) -> tuple[float, float, float]:
+    """Milliseconds of a step, and what it takes more while traced: without a probe, and with one."""
     torch.manual_seed(0)
     model = nn.LSTM(8, 64, num_layers=layers, bidirectional=bidirectional)
     optimizer = torch.optim.Adam(model.parameters())
     x = torch.randn(length, 32, 8)
 
-    def steps() -> float:
-        start = time.process_time()
-        for _ in range(100):
+    def steps(count: int) -> list[float]:
+        seconds = []
+        for _ in range(count):
+            start = time.process_time()
             optimizer.zero_grad()
             model(x)[0].square().mean().backward()
             optimizer.step()
-        return time.process_time() - start
+            seconds.append(time.process_time() - start)
+        return seconds
 
-    ratios, plain = [], []
+    plain, idle, probed = [], [], []
     for _ in range(rounds):
-        plain.append(steps())
+        plain += steps(30)
         with rnnlab.trace(model, every=100):
-            ratios.append(steps() / plain[-1])
-    return statistics.median(plain), 100 * (statistics.median(ratios) - 1)
+            probed += steps(1)
+            idle += steps(30)
+    once, without, with_one = (1e3 * statistics.median(x) for x in (plain, idle, probed))
+    return once, without - once, with_one - once
 
 
 def main() -> None:
@@ -81,9 +85,14 @@ def main() -> None:
     adding = Adding(length=100, marks="halves", tolerance=0.04, solved_error=0.01)
     copying = Copying(length=80, reduction="mean", solved_error=0.01)
     for layers, bidirectional, length in ((1, False, 200), (2, False, 200), (2, True, 200), (1, False, 1000)):
-        seconds, added = traced(layers, bidirectional, length, rounds=5)
+        once, idle, probe = traced(layers, bidirectional, length)
+        added = 100 * (0.99 * idle + 0.01 * probe) / once
         what = f"{layers} layers{', bidirectional' if bidirectional else ''}, T = {length}"
-        print(f"trace(every=100) on an LSTM of {what}: +{added:.1f} % (bar {BAR:.0f}) of {seconds:.1f} s", flush=True)
+        print(
+            f"trace(every=100) on an LSTM of {what}: +{added:.1f} % (bar {BAR:.0f}); a step {once:.1f} ms, "
+            f"a probe {probe / once:.1f} of them, between probes {1e3 * idle:+.0f} us",
+            flush=True,
+        )
     for task in (adding, copying):
         for kind, depth, direction in (("elman", 1, "forward"), ("lstm", 1, "forward"), ("lstm", 2, "bidirectional")):
             seconds, probing = scheduled(kind, task, depth, direction, steps)
