@@ -10,7 +10,7 @@ the digit that is spoken in each frame of a stream (task connected_digits). What
     horizon               how far it travels: dL/dh_t of the loss of the middle frame alone, before and after training
 
 Expect 97 % of the test frames right after 75 s on one core, and a horizon (1000 times below) that grows from 11 - 16 to
-15 - 29 frames; a word lasts 18.
+16 - 34 frames; a word lasts 18.
 """
 
 import argparse
