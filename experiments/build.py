@@ -56,7 +56,7 @@ def build(cfg: DictConfig) -> Bench:
     sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}
     network = make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes).to(device, dtype)
     with blame("init"):
-        network.initialise(maker(cfg, "init"), streams["init"])
+        network.initialise(maker(cfg, "init"), streams["init"], gate_bias=maker(cfg, "gate_bias"))
     optimizer = make(cfg, "optimizer", params=network.parameters())
     with blame("train"):
         measurements = train(

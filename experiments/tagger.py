@@ -53,7 +53,7 @@ def train(model: Tagger, task: ConnectedDigits, generator: torch.Generator, opti
     criterion = nn.CrossEntropyLoss()
     started = spoken = time.monotonic()
     for step in itertools.count(1):
-        x, y = task.draw("train", options.batch, generator)
+        x, y, *_ = task.draw("train", options.batch, generator)
         optimizer.zero_grad()
         loss = criterion(model(x).flatten(0, 1), y.flatten())
         loss.backward()

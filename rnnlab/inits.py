@@ -54,6 +54,16 @@ def torch_default_(W: Tensor, *, generator: Generator = None) -> Tensor:
     return W.uniform_(-bound, bound, generator=generator)
 
 
+@torch.no_grad()
+def constant_bias_(retain: Tensor, admit: Tensor | None, *, value: float, generator: Generator = None) -> None:
+    """b = value for the gate that retains: it starts open, at sigmoid(value); the one that admits is left as it is.
+
+    Reference:
+        Jozefowicz, Zaremba, Sutskever, An empirical exploration of recurrent network architectures, 2015.
+    """
+    retain.fill_(value)
+
+
 def _positive(name: str, value: float) -> float:
     if not (0 < value < math.inf):
         raise ValueError(f"{name} needs a positive, finite gain, got {value}")

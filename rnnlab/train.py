@@ -78,10 +78,10 @@ def train(
         parameters = [p for p in network.parameters() if p.requires_grad]
         solved, probe_seconds = False, 0.0
         for step in range(steps + 1):
-            x, y = task.draw("train", batch, generator, dtype=parameters[0].dtype)
-            outputs, trajectory = network(x)
-            losses = task.losses(outputs, y)
-            sample_losses = task.sample_losses(losses)
+            drawn = task.draw("train", batch, generator, dtype=parameters[0].dtype)
+            outputs, trajectory = network(**drawn.inputs)
+            losses = task.losses(outputs, drawn.y)
+            sample_losses = task.sample_losses(losses, drawn.y)
             loss = sample_losses.mean()
             scalars = {"train/loss": loss.item(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
             evaluated = step % evaluate_every == 0 or step == steps

@@ -65,12 +65,27 @@ class Cell(nn.Module, ABC):
         return (len(self.gates) if self.deltas is None else self.deltas) * self.size
 
     @torch.no_grad()
-    def initialise(self, recurrent: Callable[..., Any], generator: torch.Generator | None = None) -> None:
-        """Fill each gate's W with `recurrent(W_gate, generator=...)`, each gate's U Glorot-uniform, b with zeros."""
+    def initialise(
+        self,
+        recurrent: Callable[..., Any],
+        generator: torch.Generator | None = None,
+        *,
+        gate_bias: Callable[..., Any] | None = None,
+    ) -> None:
+        """Fill each gate's W with `recurrent(W_gate, generator=...)`, each gate's U Glorot-uniform, b with zeros; then
+        the biases of the gates that hold the memory with `gate_bias(retain, admit, generator=...)`, if given."""
         for W, U in zip(self.W.split(self.size), self.U.split(self.size), strict=True):
             recurrent(W, generator=generator)
             nn.init.xavier_uniform_(U, generator=generator)
         self.b.zero_()
+        if gate_bias is not None:
+            for retain, admit in self.memory_biases():
+                gate_bias(retain, admit, generator=generator)
+
+    def memory_biases(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Views of the biases of the gates that decide how long the state is kept, for `gate_bias` to fill: that of the
+        gate whose 1 retains, and that of the one whose 1 admits, or None where it is the complement of the first."""
+        return []
 
     # ---- the definition
 

@@ -29,6 +29,9 @@ class GRU(Cell):
         super().__init__(inputs, size)
         self.q = nn.Parameter(torch.zeros(size))
 
+    def memory_biases(self) -> list[tuple[Tensor, Tensor | None]]:
+        return [(self.b[self.size : 2 * self.size], None)]
+
     def step(self, z: Tensor, s: Tensor) -> Tensor:
         H = self.size
         r, u = torch.addmm(z[:, : 2 * H], s, self.W[: 2 * H].t()).sigmoid().chunk(2, -1)

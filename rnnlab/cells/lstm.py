@@ -1,8 +1,5 @@
 """The long short-term memory cell."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -14,13 +11,11 @@ class LSTM(Cell):
 
         i, f, o = sigmoid(z + W h)      g = tanh(z + W h)      c' = f c + i g      h' = o tanh(c')
 
-    With all weights 0 the cell passes dc_T/dc_t = sigmoid(b_f)^k over k steps: the forget bias sets the horizon.
+    With all weights 0 the cell passes dc_T/dc_t = sigmoid(b_f)^k over k steps: the forget bias sets the horizon. torch
+    splits it over two vectors; here it is one.
 
     In the flat state the adjoint of c holds h fixed. `parts` reports the conventional dL/dc_t, what autograd gives on a
     loop of cells: it adds the path through h_t of the same step, dL/dh_t o_t (1 - tanh^2 c_t).
-
-    Args:
-        forget_bias: b_f at initialisation; torch splits it over two vectors, so set it once.
 
     Reference:
         Hochreiter & Schmidhuber, Long short-term memory, 1997; Gers, Schmidhuber, Cummins, Learning to forget, 2000;
@@ -32,14 +27,9 @@ class LSTM(Cell):
     records = 5  # tape: i, f, g, o, tanh(c')
     kernel = "lstm"
 
-    def __init__(self, inputs: int, size: int, *, forget_bias: float):
-        super().__init__(inputs, size)
-        self.forget_bias = forget_bias
-
-    def initialise(self, recurrent: Callable[..., Any], generator: torch.Generator | None = None) -> None:
-        super().initialise(recurrent, generator)
-        with torch.no_grad():
-            self.b[self.size : 2 * self.size] = self.forget_bias
+    def memory_biases(self) -> list[tuple[Tensor, Tensor | None]]:
+        i, f, _, _ = self.b.split(self.size)
+        return [(f, i)]
 
     def step(self, z: Tensor, s: Tensor) -> Tensor:
         h, c = s.chunk(2, -1)

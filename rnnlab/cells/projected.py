@@ -52,13 +52,23 @@ class ProjectedLSTM(Cell):
         return 4 * self.memory
 
     @torch.no_grad()
-    def initialise(self, recurrent: Callable[..., Any], generator: torch.Generator | None = None) -> None:
-        """Fill each gate's W [H, P] with `recurrent`, each gate's U and V Glorot-uniform, b with zeros."""
+    def initialise(
+        self,
+        recurrent: Callable[..., Any],
+        generator: torch.Generator | None = None,
+        *,
+        gate_bias: Callable[..., Any] | None = None,
+    ) -> None:
+        """Fill each gate's W [H, P] with `recurrent`, each gate's U and V Glorot-uniform, b with zeros, and the biases
+        of f and i with `gate_bias`, if given."""
         for W, U in zip(self.W.split(self.memory), self.U.split(self.memory), strict=True):
             recurrent(W, generator=generator)
             nn.init.xavier_uniform_(U, generator=generator)
         nn.init.xavier_uniform_(self.V, generator=generator)
         self.b.zero_()
+        i, f, _, _ = self.b.split(self.memory)
+        if gate_bias is not None:
+            gate_bias(f, i, generator=generator)
 
     def step(self, z: Tensor, s: Tensor) -> Tensor:
         h, c = self.split(s)

@@ -57,7 +57,7 @@ def by_definition(cell: Cell, z: Tensor, s_0: Tensor, direct: Tensor) -> tuple[T
 
 def _cell(kind: str) -> Cell:
     name, _, activation = kind.partition("_")
-    cell = {"lstm": lambda: LSTM(1, H, forget_bias=0.0), "gru": lambda: GRU(1, H)}.get(
+    cell = {"lstm": lambda: LSTM(1, H), "gru": lambda: GRU(1, H)}.get(
         name, lambda: Elman(1, H, activation=activation)
     )()
     with torch.no_grad():

@@ -85,7 +85,7 @@ def cell_of(module: nn.RNNBase, weights: Mapping[str, Tensor], layer: int, direc
         cell = ProjectedLSTM(U.shape[1], module.proj_size, memory=module.hidden_size)
         shared["V"] = found["weight_hr"]
     elif isinstance(module, nn.LSTM):
-        cell = LSTM(U.shape[1], module.hidden_size, forget_bias=0.0)
+        cell = LSTM(U.shape[1], module.hidden_size)
     elif isinstance(module, nn.GRU):
         cell, H = GRU(U.shape[1], module.hidden_size), module.hidden_size
         shared |= {"b": torch.cat([(b_ih + b_hh)[: 2 * H], b_ih[2 * H :]]), "q": b_hh[2 * H :]}

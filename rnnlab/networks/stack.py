@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -108,11 +108,17 @@ class Stack(nn.Module):
         self.readout = nn.Linear(widths[-1], outputs)
 
     @torch.no_grad()
-    def initialise(self, recurrent: Callable[..., Tensor], generator: torch.Generator | None = None) -> "Stack":
+    def initialise(
+        self,
+        recurrent: Callable[..., Tensor],
+        generator: torch.Generator | None = None,
+        *,
+        gate_bias: Callable[..., Any] | None = None,
+    ) -> "Stack":
         """Fill every cell (see `Cell.initialise`) and the readout: Glorot-uniform, bias 0."""
         for layer in self.layers:
             for cell in layer:
-                cell.initialise(recurrent, generator)
+                cell.initialise(recurrent, generator, gate_bias=gate_bias)
         nn.init.xavier_uniform_(self.readout.weight, generator=generator)
         nn.init.zeros_(self.readout.bias)
         return self

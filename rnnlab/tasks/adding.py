@@ -9,6 +9,8 @@ from torch import Tensor
 
 from rnnlab.tasks.base import (
     Batch,
+    Kind,
+    Readout,
     Split,
     Task,
     require_choice,
@@ -47,9 +49,10 @@ class Adding(Task):
     marks: Marks
     tolerance: float
     solved_error: float
+    kind: ClassVar[Kind] = "many-to-one"
     inputs: ClassVar[int] = 2
     outputs: ClassVar[int] = 1
-    readout: ClassVar[Literal["last", "each"]] = "last"
+    readout: ClassVar[Readout] = "last"
     reduction: ClassVar[Literal["sum", "mean"]] = "mean"
     chance_loss: ClassVar[float] = 1 / 6  # twice the variance of U(0, 1)
 

@@ -14,13 +14,31 @@ from torch.nn import functional
 
 Split = Literal["train", "validation", "test"]
 Reduction = Literal["sum", "mean"]
+Kind = Literal["one-to-one", "one-to-many", "many-to-one", "many-to-many", "sequence-to-sequence"]
+Readout = Literal["last", "each", "decoder"]
+UNSCORED = -1  # the class target of a step that does not count: padding, or nothing to say yet
 
 
 class Batch(NamedTuple):
-    """Inputs x [T, B, I] and targets y: classes [B] or values [B, O] if read last, [T_y, B] or [T_y, B, O] if each."""
+    """Samples of a task, time first.
+
+    Attributes:
+        x: numbers [T, B, I], or tokens [T, B], whole numbers from 0 to I - 1 that stand for one-hot vectors.
+        y: classes [B] or values [B, O] if read last; [T_y, B] or [T_y, B, O] if read at each step or from a decoder.
+            A class target of -1 does not count.
+        lengths: steps of x of each sample, [B] on the CPU, where x is padded behind them; None: all have T.
+        given: what a decoder reads, tokens [T_y, B]: the target shifted by one step, behind a 0.
+    """
 
     x: Tensor
     y: Tensor
+    lengths: Tensor | None = None
+    given: Tensor | None = None
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """What a network is called with."""
+        return {name: v for name, v in self._asdict().items() if name != "y" and v is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +47,22 @@ class Task(ABC):
 
     The loss of a sample is the sum or the mean (`reduction`) of the losses of its T_y scored steps; that of a batch is
     the mean over its samples. Draws use the generator alone, stand on its device, and hold the same numbers (rounded)
-    whatever the dtype.
+    whatever the dtype. Every batch has the same number of steps: what is shorter is padded.
 
     Attributes:
         length: T in the source paper.
+        kind: which of the five problem kinds it is; "many-to-many" has T_x = T_y, "sequence-to-sequence" has not.
         inputs, outputs: I and O.
-        readout: "last": outputs are [B, O], read from the final states; "each": [T, B, O].
+        readout: "last": outputs are [B, O], read from the final states; "each": [T, B, O]; "decoder": [T_y, B, O], from
+            a second network that reads what was written so far; there class 0 is both the start and the stop.
         reduction: how a sample's losses are reduced over its scored steps.
     """
 
     length: int
+    kind: ClassVar[Kind]
     inputs: ClassVar[int]
     outputs: ClassVar[int]
-    readout: ClassVar[Literal["last", "each"]]
+    readout: ClassVar[Readout]
     reduction: ClassVar[Reduction]
 
     @property
@@ -50,9 +71,15 @@ class Task(ABC):
         return self.length
 
     @property
+    def emitted(self) -> int:
+        """Steps of a decoder, stop included; 0 for a task without one."""
+        return 0
+
+    @property
     def scored(self) -> range:
-        """The time steps that carry a loss."""
-        return range(self.steps - 1 if self.readout == "last" else 0, self.steps)
+        """The time steps that carry a loss; those of a decoder follow those of x."""
+        first = {"last": self.steps - 1, "each": 0, "decoder": self.steps}[self.readout]
+        return range(first, self.steps + self.emitted)
 
     @property
     @abstractmethod
@@ -71,11 +98,14 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, outputs: Tensor, y: Tensor) -> Float[Tensor, "T_y B"]:
-        """Loss of each scored step and sample, not reduced."""
+        """Loss of each scored step and sample, not reduced; 0 where the target does not count."""
 
-    def sample_losses(self, losses: Float[Tensor, "T_y B"]) -> Float[Tensor, " B"]:
+    def sample_losses(self, losses: Float[Tensor, "T_y B"], y: Tensor) -> Float[Tensor, " B"]:
         """Loss of each sample: the sum or the mean over its scored steps."""
-        return losses.sum(0) if self.reduction == "sum" else losses.mean(0)
+        counted = counts(y)
+        if self.reduction == "sum":
+            return losses.sum(0)
+        return losses.mean(0) if counted is None else losses.sum(0) / counted.sum(0)
 
     @abstractmethod
     def metrics(self, outputs: Tensor, y: Tensor) -> dict[str, float]:
@@ -85,14 +115,59 @@ class Task(ABC):
     def solved(self, metrics: dict[str, float]) -> bool:
         """Whether these metrics meet the published criterion."""
 
+    def written(self, tokens: Int[Tensor, "T_y B"], y: Int[Tensor, "T_y B"]) -> dict[str, float]:
+        """Metrics of what a decoder wrote by itself, up to its first 0, against the targets up to theirs.
+
+        edit_error        edit distance over the length of the target, both summed over the samples
+        sequence_error    fraction of the samples that are not right as a whole
+        """
+        pairs = [(_until_stop(a), _until_stop(b)) for a, b in zip(tokens.T.tolist(), y.T.tolist(), strict=True)]
+        distances = [edit_distance(a, b) for a, b in pairs]
+        return {
+            "edit_error": sum(distances) / max(1, sum(len(b) for _, b in pairs)),
+            "sequence_error": sum(d > 0 for d in distances) / len(pairs),
+        }
+
     def mean_loss(self, outputs: Tensor, y: Tensor) -> float:
         """The batch loss as a number."""
-        return self.sample_losses(self.losses(outputs, y)).mean().item()
+        return self.sample_losses(self.losses(outputs, y), y).mean().item()
+
+
+def counts(y: Tensor) -> Bool[Tensor, "T_y B"] | None:
+    """Where a class target counts; None if every step does. Read last, the time axis has length one."""
+    if y.is_floating_point() or bool((y != UNSCORED).all()):
+        return None
+    return (y != UNSCORED).view(-1, y.shape[-1])
 
 
 def cross_entropy(outputs: Float[Tensor, "*T_y B O"], y: Int[Tensor, "*T_y B"]) -> Float[Tensor, "scored B"]:
-    """-log softmax(outputs)[y] in nats; a last-step loss gets a time axis of length one."""
-    return functional.cross_entropy(outputs.flatten(0, -2), y.flatten(), reduction="none").view(-1, y.shape[-1])
+    """-log softmax(outputs)[y] in nats, 0 where y is -1; a last-step loss gets a time axis of length one.
+
+    Raises:
+        ValueError: a target outside the vocabulary.
+    """
+    least, most = torch.aminmax(y)
+    if least < UNSCORED or most >= outputs.shape[-1]:
+        wrong = int(least if least < UNSCORED else most)
+        raise ValueError(f"cross_entropy needs targets from 0 to {outputs.shape[-1] - 1}, or -1, got {wrong}")
+    found = functional.cross_entropy(outputs.flatten(0, -2), y.flatten(), reduction="none", ignore_index=UNSCORED)
+    return found.view(-1, y.shape[-1])
+
+
+def binary_cross_entropy(outputs: Float[Tensor, "*T_y B O"], y: Float[Tensor, "*T_y B O"]) -> Float[Tensor, "scored B"]:
+    """-y log p - (1 - y) log(1 - p) in nats with p = sigmoid(outputs), summed over the outputs.
+
+    Raises:
+        ValueError: if the shapes differ, or a target is not 0 or 1.
+    """
+    if outputs.shape != y.shape:
+        raise ValueError(
+            f"binary_cross_entropy needs outputs of y's shape {tuple(y.shape)}, got {tuple(outputs.shape)}"
+        )
+    if not bool(((y == 0) | (y == 1)).all()):
+        raise ValueError(f"binary_cross_entropy needs targets 0 or 1, got {y[(y != 0) & (y != 1)][0].item()}")
+    found = functional.binary_cross_entropy_with_logits(outputs, y, reduction="none")
+    return found.sum(-1).view(-1, y.shape[-2])
 
 
 def squared_error(outputs: Float[Tensor, "*T_y B O"], y: Float[Tensor, "*T_y B O"]) -> Float[Tensor, "scored B"]:
@@ -107,8 +182,36 @@ def squared_error(outputs: Float[Tensor, "*T_y B O"], y: Float[Tensor, "*T_y B O
 
 
 def misclassified(outputs: Float[Tensor, "*T_y B O"], y: Int[Tensor, "*T_y B"]) -> Bool[Tensor, "*T_y B"]:
-    """Whether the most probable class is not y. True where an output is NaN: its argmax could be right by accident."""
-    return (outputs.argmax(-1) != y) | outputs.isnan().any(-1)
+    """Whether the most probable class is not y. True where an output is NaN: its argmax could be right by accident.
+
+    False where y is -1; so divide by the number of steps that count, as `error_rate` does.
+    """
+    return ((outputs.argmax(-1) != y) | outputs.isnan().any(-1)) & (y != UNSCORED)
+
+
+def error_rate(outputs: Float[Tensor, "*T_y B O"], y: Int[Tensor, "*T_y B"]) -> float:
+    """Fraction of the steps that count, of all samples together, whose most probable class is wrong."""
+    return misclassified(outputs, y).double().sum().item() / int((y != UNSCORED).sum())
+
+
+def shifted(y: Int[Tensor, "T_y B"]) -> Int[Tensor, "T_y B"]:
+    """What a decoder reads when it is taught: y one step later, behind a 0, and 0 where y does not count."""
+    return torch.cat([torch.zeros_like(y[:1]), y[:-1]]).clamp_min(0)
+
+
+def edit_distance(found: Sequence[int], wanted: Sequence[int]) -> int:
+    """Least number of insertions, deletions and substitutions between two sequences (Levenshtein, 1966)."""
+    row = list(range(len(wanted) + 1))
+    for i, a in enumerate(found, 1):
+        last, row[0] = row[0], i
+        for j, b in enumerate(wanted, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (a != b))
+    return row[-1]
+
+
+def _until_stop(tokens: list[int]) -> list[int]:
+    ends = [k for k, token in enumerate(tokens) if token <= 0]
+    return tokens[: ends[0]] if ends else tokens
 
 
 def require_whole(task: str, name: str, value: object, least: int, why: str) -> None:

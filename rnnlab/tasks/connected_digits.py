@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from rnnlab.tasks import data
 from rnnlab.tasks.base import (
     Batch,
+    Kind,
+    Readout,
     Reduction,
     Split,
     Task,
@@ -60,9 +62,10 @@ class ConnectedDigits(Task):
 
     reduction: Reduction
     solved_error: float
+    kind: ClassVar[Kind] = "many-to-many"
     inputs: ClassVar[int] = 13
     outputs: ClassVar[int] = 10
-    readout: ClassVar[Literal["last", "each"]] = "each"
+    readout: ClassVar[Readout] = "each"
 
     def __post_init__(self) -> None:
         require_whole("connected_digits", "length", self.length, 1, "to hold a frame")

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +11,8 @@ from torch.nn.functional import one_hot
 
 from rnnlab.tasks.base import (
     Batch,
+    Kind,
+    Readout,
     Reduction,
     Split,
     Task,
@@ -53,9 +55,10 @@ class Copying(Task):
 
     reduction: Reduction
     solved_error: float
+    kind: ClassVar[Kind] = "many-to-many"
     inputs: ClassVar[int] = 10
     outputs: ClassVar[int] = 9
-    readout: ClassVar[Literal["last", "each"]] = "each"
+    readout: ClassVar[Readout] = "each"
 
     def __post_init__(self) -> None:
         require_whole("copying", "length", self.length, 1, "to place the delimiter")

@@ -12,6 +12,8 @@ from torch import Tensor
 from rnnlab.tasks import data
 from rnnlab.tasks.base import (
     Batch,
+    Kind,
+    Readout,
     Split,
     Task,
     cross_entropy,
@@ -47,9 +49,10 @@ class Digits(Task):
     """
 
     solved_error: float
+    kind: ClassVar[Kind] = "many-to-one"
     inputs: ClassVar[int] = 1
     outputs: ClassVar[int] = 10
-    readout: ClassVar[Literal["last", "each"]] = "last"
+    readout: ClassVar[Readout] = "last"
     reduction: ClassVar[Literal["sum", "mean"]] = "mean"
     chance_loss: ClassVar[float] = math.log(10)
 

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +11,8 @@ from torch import Tensor
 from rnnlab.tasks import data
 from rnnlab.tasks.base import (
     Batch,
+    Kind,
+    Readout,
     Reduction,
     Split,
     Task,
@@ -51,9 +53,10 @@ class ECG(Task):
 
     reduction: Reduction
     solved_ratio: float
+    kind: ClassVar[Kind] = "many-to-many"
     inputs: ClassVar[int] = 1
     outputs: ClassVar[int] = 1
-    readout: ClassVar[Literal["last", "each"]] = "each"
+    readout: ClassVar[Readout] = "each"
 
     def __post_init__(self) -> None:
         require_whole("ecg", "length", self.length, 2, "to compare with persistence")
@@ -92,7 +95,7 @@ class ECG(Task):
     def metrics(self, outputs: Float[Tensor, "T B 1"], y: Float[Tensor, "T B 1"]) -> dict[str, float]:
         squared = self.losses(outputs, y)
         return {
-            "loss": self.sample_losses(squared).mean().item(),
+            "loss": self.sample_losses(squared, y).mean().item(),
             "error": squared.mean().sqrt().item(),
             "ratio": (squared[1:].sum() / squared_error(y[:-1], y[1:]).sum()).item(),
         }

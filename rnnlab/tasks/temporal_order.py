@@ -13,6 +13,8 @@ from torch.nn.functional import one_hot
 
 from rnnlab.tasks.base import (
     Batch,
+    Kind,
+    Readout,
     Split,
     Task,
     cross_entropy,
@@ -50,9 +52,10 @@ class TemporalOrder(Task):
     first: Sequence[float]
     second: Sequence[float]
     solved_error: float
+    kind: ClassVar[Kind] = "many-to-one"
     inputs: ClassVar[int] = 6
     outputs: ClassVar[int] = 4
-    readout: ClassVar[Literal["last", "each"]] = "last"
+    readout: ClassVar[Readout] = "last"
     reduction: ClassVar[Literal["sum", "mean"]] = "mean"
     chance_loss: ClassVar[float] = math.log(4)
 

@@ -52,7 +52,7 @@ WRONG = [
         ["cell._target_=rnnlab.cells.nothing.Nothing"],
         r"cell\._target_: cannot import 'rnnlab\.cells\.nothing\.Nothing'",
     ),
-    (["+cell.forget_bias=1"], r"cell\.forget_bias: Elman takes no such setting, only"),
+    (["+cell.gain=1"], r"cell\.gain: Elman takes no such setting, only"),
     (["optimizer.lr=-1"], r"optimizer: Invalid learning rate: -1"),
     (["device=gpu"], r"device: needs"),
     (["dtype=float16"], r"dtype: needs one of float32, float64, got 'float16'"),

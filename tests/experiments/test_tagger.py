@@ -99,7 +99,7 @@ def test_the_loop_ends_after_its_steps_or_its_seconds_and_learns(capsys):
 def test_the_middle_frame_reaches_the_top_layer_through_the_readout_alone_and_into_its_own_past():
     torch.manual_seed(0)
     model = Tagger(hidden=5)
-    x, y = task(21).draw("test", 3, torch.Generator().manual_seed(0))
+    x, y, *_ = task(21).draw("test", 3, torch.Generator().manual_seed(0))
     table = tagger.middle_frame(model, tagger.Batch(x, y))
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())

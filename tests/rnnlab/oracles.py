@@ -2,22 +2,34 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
+import yaml
 from torch import nn
 
 import rnnlab.cells
-from rnnlab.cells import GRU, LSTM, Cell, Elman, ProjectedLSTM
+from rnnlab.cells import Cell, Elman, ProjectedLSTM
 from rnnlab.networks import Stack
 
-CELLS = {
+CONF = Path(__file__).parents[2] / "conf" / "cell"
+
+
+def from_conf(path: Path) -> Callable[[int, int], Cell]:
+    """The cell of a file, with its settings."""
+    values = yaml.safe_load(path.read_text())
+    module, _, name = values.pop("_target_").rpartition(".")
+    return partial(getattr(importlib.import_module(module), name), **values)
+
+
+# Every cell that a user can choose, by listing conf/cell/, and the variants whose mathematics differs.
+CELLS = {path.stem: from_conf(path) for path in sorted(CONF.glob("*.yaml")) if path.stem != "elman"} | {
     "tanh": partial(Elman, activation="tanh"),
     "relu": partial(Elman, activation="relu"),
     "sigmoid": partial(Elman, activation="sigmoid"),
     "identity": partial(Elman, activation="identity"),
-    "lstm": partial(LSTM, forget_bias=1.0),
-    "gru": GRU,
     "projected": partial(ProjectedLSTM, memory=5),
 }
 TORCH = {

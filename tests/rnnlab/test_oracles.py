@@ -158,7 +158,7 @@ def test_gru_linearised_at_zero_is_half_the_identity_and_a_quarter_of_W():
 
 def test_lstm_linearised_at_zero_passes_its_forget_gate_and_a_quarter_of_W():
     """At (h, c) = 0: dc'/dc = sigmoid(b_f), dc'/dh = W_g / 2, dh'/d. = 1/2 dc'/d.; on c over a step pair 1/4 W_g."""
-    cell = LSTM(2, 5, forget_bias=0.7)
+    cell = LSTM(2, 5)
     nn.init.normal_(cell.W)
     with torch.no_grad():
         cell.b[5:10] = 0.7

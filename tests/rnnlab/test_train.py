@@ -55,7 +55,7 @@ def test_it_is_plain_gradient_descent_on_the_mean_loss():
     found = measured(network, steps=3, lr=0.05, log_every=1)
     generator, (cell,) = stream(0, "train"), twin.layers[0]
     for m in found:
-        x, y = TASK.draw("train", 10, generator, dtype=torch.float64)
+        x, y, *_ = TASK.draw("train", 10, generator, dtype=torch.float64)
         s = torch.zeros(10, 8)
         for z in cell.project(x).unbind(0):
             s = cell.step(z, s)

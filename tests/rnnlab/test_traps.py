@@ -1,6 +1,7 @@
 """Mistakes that are easy to make with gradients through time, each kept from coming back. Numbers as in ORACLES."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnlab.cells import LSTM
+from rnnlab.inits import constant_bias_
 from rnnlab.networks import adjoints
 from rnnlab.probes.gradients import counts, global_norm
 from rnnlab.scaled import Scaled, log10_norm
@@ -108,8 +110,8 @@ def test_clipping_acts_on_gradients_and_says_whether_it_fired():
 
 def test_the_lstm_has_the_gate_order_of_torch_and_one_forget_bias():
     """Trap 11: i, f, g, o; a bias of 1 set on both of torch's vectors would act as 2."""
-    cell = LSTM(2, 3, forget_bias=1.5)
-    cell.initialise(lambda W, generator: W)
+    cell = LSTM(2, 3)
+    cell.initialise(lambda W, generator: W, gate_bias=partial(constant_bias_, value=1.5))
     assert cell.b.tolist() == [0.0] * 3 + [1.5] * 3 + [0.0] * 6
     state = scan(cell, torch.zeros(1, 1, 2), torch.tensor([[0.0] * 3 + [1.0] * 3]))[1]
     assert torch.allclose(state[0, 3:], torch.tensor(1.5).sigmoid().expand(3))

@@ -118,4 +118,4 @@ def test_unknown_activation_is_refused_with_the_known_ones(as_a_user):
 @pytest.mark.parametrize(("inputs", "size", "name"), [(0, 3, "inputs"), (2, 0, "size")])
 def test_sizes_below_one_are_refused(inputs, size, name):
     with pytest.raises(ValueError, match=f"lstm needs {name} >= 1, got 0"):
-        LSTM(inputs, size, forget_bias=1.0)
+        LSTM(inputs, size)

@@ -18,7 +18,7 @@ def draw(task: Adding, size: int):
 @pytest.mark.parametrize("marks", ["halves", "anywhere"])
 @pytest.mark.parametrize("length", [2, 3, 11])
 def test_the_target_is_the_sum_of_the_two_marked_numbers(length, marks):
-    x, y = draw(adding(length, marks), 200)
+    x, y, *_ = draw(adding(length, marks), 200)
     for sample in range(200):
         marked = [value for value, mark in x[:, sample].tolist() if mark == 1]
         assert len(marked) == 2
@@ -35,7 +35,7 @@ def test_the_target_is_the_sum_of_the_two_marked_numbers(length, marks):
 )
 def test_every_allowed_pair_of_marks_is_equally_likely_and_no_other_occurs(marks, pairs):
     size = 20_000
-    x, _ = draw(adding(5, marks), size)
+    x, *_ = draw(adding(5, marks), size)
     seen = [tuple(x[:, sample, 1].nonzero().flatten().tolist()) for sample in range(size)]
     assert set(seen) == set(pairs)
     p = 1 / len(pairs)
@@ -47,7 +47,7 @@ def test_every_allowed_pair_of_marks_is_equally_likely_and_no_other_occurs(marks
 @pytest.mark.parametrize("marks", ["halves", "anywhere"])
 def test_the_best_constant_guess_costs_one_sixth(marks):
     task = adding(10, marks)
-    _, y = draw(task, 100_000)
+    _, y, *_ = draw(task, 100_000)
     best = y.mean()
     losses = task.losses(torch.full_like(y, best), y)[0]
     error = losses.std() / 100_000**0.5

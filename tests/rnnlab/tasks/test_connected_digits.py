@@ -62,7 +62,7 @@ def test_each_recording_is_in_one_split_and_each_digit_in_equal_numbers():
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_held_out_streams_are_the_recordings_of_the_split_joined_in_their_order_and_cut(split):
-    x, y = digits().held_out(split, 10_000, seeded(), dtype=torch.float64)
+    x, y, *_ = digits().held_out(split, 10_000, seeded(), dtype=torch.float64)
     joined = np.concatenate([frames for frames, _ in standardised(split)])
     labels = [label for frames, label in recordings(split) for _ in frames]
     assert x.shape[1] == FRAMES[split] // 200
@@ -85,7 +85,7 @@ def test_held_out_digits_follow_each_other_in_no_order():
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_drawn_stream_is_whole_recordings_of_its_split_cut_at_its_two_ends_and_labelled_by_them(split):
-    x, y = digits(150).draw(split, 60, seeded(), dtype=torch.float64)
+    x, y, *_ = digits(150).draw(split, 60, seeded(), dtype=torch.float64)
     known = recordings(split)
     for b, steps in enumerate(located(x, split)):
         for t, (recording, frame) in enumerate(steps):
@@ -118,7 +118,7 @@ def test_a_stream_drawn_alone_is_the_same_in_a_batch_and_in_chunks():
 
 def test_drawn_frames_are_even_over_the_split_at_the_start_in_the_middle_and_at_the_end():
     samples = 4_000
-    x, y = digits(61).draw("test", samples, seeded(2), dtype=torch.float64)
+    x, y, *_ = digits(61).draw("test", samples, seeded(2), dtype=torch.float64)
     share = np.bincount([label for frames, label in recordings("test") for _ in frames]) / FRAMES["test"]
     for t in (0, 1, 7, 30, 60):
         counts = np.bincount(y[t].numpy(), minlength=10)
@@ -133,7 +133,7 @@ def test_drawn_frames_are_even_over_the_split_at_the_start_in_the_middle_and_at_
 
 
 def test_every_recording_can_be_drawn_and_none_is_preferred():
-    x, _ = digits(1_000).draw("validation", 200, seeded(3), dtype=torch.float64)
+    x, *_ = digits(1_000).draw("validation", 200, seeded(3), dtype=torch.float64)
     starts = [r for steps in located(x, "validation") for r, frame in steps[1:] if frame == 0]
     counts = np.bincount(starts, minlength=600)
     assert counts.min() > 0  # about 18 of each: one is missed with 600 exp(-18)
@@ -142,19 +142,19 @@ def test_every_recording_can_be_drawn_and_none_is_preferred():
 
 
 def test_the_shortest_and_the_longest_streams_fit():
-    x, y = digits(1).draw("test", 5, seeded(), dtype=torch.float64)
+    x, y, *_ = digits(1).draw("test", 5, seeded(), dtype=torch.float64)
     assert y.shape == (1, 5)
     located(x, "test")
-    x, y = digits(10_595).held_out("test", 2, seeded(), dtype=torch.float64)
+    x, y, *_ = digits(10_595).held_out("test", 2, seeded(), dtype=torch.float64)
     assert y.shape == (10_595, 1)
-    x, y = digits(10_595).draw("test", 2, seeded(), dtype=torch.float64)
+    x, y, *_ = digits(10_595).draw("test", 2, seeded(), dtype=torch.float64)
     assert len({r for r, _ in located(x, "test")[0]}) > 300  # about 570 drawn of 600, with replacement
     with pytest.raises(ValueError, match=r"^connected_digits needs length <= 10595 for a stream to fit each split"):
         digits(10_596)
 
 
 def test_chance_is_the_entropy_of_the_labels_which_the_best_constant_answer_reaches():
-    _, y = digits(1).held_out("test", 20_000, seeded())
+    _, y, *_ = digits(1).held_out("test", 20_000, seeded())
     share = np.bincount(y.flatten().numpy()) / y.numel()
     chance = digits(1).metrics(torch.from_numpy(np.log(share)).expand(*y.shape, 10), y)["loss"]
     assert digits().chance_loss == pytest.approx(chance, rel=1e-12)  # rounding of a float64 sum
@@ -167,7 +167,7 @@ def test_chance_is_the_entropy_of_the_labels_which_the_best_constant_answer_reac
 
 
 def test_error_and_accuracy_count_frames():
-    _, y = digits(20).draw("test", 4, seeded())
+    _, y, *_ = digits(20).draw("test", 4, seeded())
     outputs = 9 * torch.nn.functional.one_hot(y, 10).double()
     outputs[:5, 1] = outputs[:5, 1].roll(1, -1)
     outputs[7, 2] = torch.nan
@@ -184,7 +184,7 @@ def test_it_is_solved_strictly_below_its_error():
 def test_one_frame_says_a_little_and_those_around_it_say_more():
     def fitted(width: int) -> float:
         def design(split: str):
-            x, y = digits(1).held_out(split, 40_000, seeded(), dtype=torch.float64)
+            x, y, *_ = digits(1).held_out(split, 40_000, seeded(), dtype=torch.float64)
             stream = torch.nn.functional.pad(x[0], (0, 0, width, width))
             near = [stream[width + lag : width + lag + len(y[0])] for lag in range(-width, width + 1)]
             return torch.cat([*near, torch.ones(len(y[0]), 1)], -1), y[0]

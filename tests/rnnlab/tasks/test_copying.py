@@ -16,7 +16,7 @@ def draw(task: Copying, size: int):
 
 @pytest.mark.parametrize("length", [1, 2, 7])
 def test_the_sequence_is_symbols_blanks_delimiter_blanks_and_the_answer_its_symbols(length):
-    x, y = draw(copying(length), 50)
+    x, y, *_ = draw(copying(length), 50)
     assert x.sum(-1).eq(1).all()
     for sample in range(50):
         shown = x[:, sample].argmax(-1).tolist()
@@ -28,7 +28,7 @@ def test_the_sequence_is_symbols_blanks_delimiter_blanks_and_the_answer_its_symb
 
 def test_the_best_guess_that_sees_only_the_clock_costs_ten_times_ln_8():
     size, task = 20_000, copying(reduction="sum")
-    _, y = draw(task, size)
+    _, y, *_ = draw(task, size)
     logits = torch.full((task.steps, 9), -1e4, dtype=torch.float64)
     for step in range(task.steps):
         classes, counts = y[step].unique(return_counts=True)
@@ -46,14 +46,14 @@ def test_chance_is_the_formula_of_the_paper(length):
 
 
 def test_the_reduction_is_over_the_steps_of_one_sample():
-    losses = torch.arange(6.0).reshape(3, 2)
-    assert copying(reduction="mean").sample_losses(losses).tolist() == [2, 3]
-    assert copying(reduction="sum").sample_losses(losses).tolist() == [6, 9]
+    losses, y = torch.arange(6.0).reshape(3, 2), torch.zeros(3, 2, dtype=torch.long)
+    assert copying(reduction="mean").sample_losses(losses, y).tolist() == [2, 3]
+    assert copying(reduction="sum").sample_losses(losses, y).tolist() == [6, 9]
 
 
 def test_the_error_counts_the_recalled_symbols_and_not_the_blanks():
     task = copying()
-    _, y = draw(task, 4)
+    _, y, *_ = draw(task, 4)
     blank = torch.nn.functional.one_hot(torch.full_like(y, 8), 9).double()
     assert task.metrics(blank, y)["error"] == 1  # though 15 of 25 steps are right
     answer = torch.nn.functional.one_hot(y, 9).double()

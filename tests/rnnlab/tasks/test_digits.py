@@ -31,7 +31,7 @@ def test_each_image_is_in_one_split_with_its_own_label():
     arrays = data.load("digits")
     start = 0
     for split, size in SIZES.items():
-        x, y = held_out(split)
+        x, y, *_ = held_out(split)
         assert x.shape[1] == size
         for place in range(size):
             source = arrays["order"][start + place]
@@ -47,9 +47,9 @@ def test_held_out_gives_at_most_the_size_asked_for():
 
 def test_draws_come_from_their_split_with_the_label_of_the_image():
     for split in SIZES:
-        x, y = held_out(split)
+        x, y, *_ = held_out(split)
         known = {(tuple(x[:, place, 0].tolist()), y[place].item()) for place in range(len(y))}
-        x, y = digits().draw(split, 5_000, torch.Generator().manual_seed(0), dtype=torch.float64)
+        x, y, *_ = digits().draw(split, 5_000, torch.Generator().manual_seed(0), dtype=torch.float64)
         drawn = {(tuple(x[:, place, 0].tolist()), y[place].item()) for place in range(len(y))}
         assert drawn <= known
         assert len(drawn) > 0.97 * len(known)  # 5,000 draws miss exp(-5000/1078) = 1 % of the training set
@@ -63,7 +63,7 @@ def test_steps_after_the_last_pixel_are_blank_and_the_rest_is_unchanged():
 
 
 def test_a_linear_classifier_on_the_pixels_generalises_from_train_to_test():
-    (x, y), (x_test, y_test) = held_out("train"), held_out("test")
+    (x, y, *_), (x_test, y_test, *_) = held_out("train"), held_out("test")
     pixels, pixels_test = (torch.nn.functional.pad(x[:, :, 0].T, (0, 1), value=1) for x in (x, x_test))
     gram = pixels.T @ pixels + 1e-2 * torch.eye(65, dtype=torch.float64)
     weights = torch.linalg.solve(gram, pixels.T @ torch.nn.functional.one_hot(y, 10).double())
@@ -72,7 +72,7 @@ def test_a_linear_classifier_on_the_pixels_generalises_from_train_to_test():
 
 
 def test_the_best_constant_guess_is_ln_10_up_to_the_imbalance_of_the_classes():
-    _, y = held_out("train")
+    _, y, *_ = held_out("train")
     frequency = torch.bincount(y, minlength=10).double() / len(y)
     loss = digits().metrics(frequency.log().expand(len(y), 10), y)["loss"]
     # chance - loss = KL(frequency || uniform): chi-squared with 9 degrees of freedom, 9 +- sqrt(18), over 2 N = 2,156

@@ -30,7 +30,7 @@ def held_out(split: str, length: int, size: int = 1_000):
 def test_held_out_windows_follow_each_other_and_the_target_is_the_next_sample(split):
     start, stop = BOUNDS[split]
     volts = signal()
-    x, y = held_out(split, 1000)
+    x, y, *_ = held_out(split, 1000)
     assert x.shape[1] == (stop - start - 1) // 1000
     for window in range(x.shape[1]):
         for step in (0, 1, 500, 999):
@@ -44,7 +44,7 @@ def test_a_drawn_window_is_a_stretch_of_its_split(split):
     start, stop = BOUNDS[split]
     pairs = np.lib.stride_tricks.sliding_window_view(signal()[start:stop], 51)
     known = {pair.tobytes() for pair in pairs}
-    x, y = ecg(50).draw(split, 500, seeded(), dtype=torch.float64)
+    x, y, *_ = ecg(50).draw(split, 500, seeded(), dtype=torch.float64)
     for sample in range(500):
         assert torch.cat((x[:, sample, 0], y[-1:, sample, 0])).numpy().tobytes() in known
     assert x[1:].equal(y[:-1])
@@ -54,10 +54,10 @@ def test_a_drawn_window_is_a_stretch_of_its_split(split):
 def test_the_longest_windows_fill_the_split_and_do_not_leave_it(split):
     start, stop = BOUNDS[split]
     volts = signal()
-    x, y = ecg(21_599).draw(split, 3, seeded(), dtype=torch.float64)
+    x, y, *_ = ecg(21_599).draw(split, 3, seeded(), dtype=torch.float64)
     assert x[0, :, 0].tolist() == [volts[start]] * 3
     assert y[-1, :, 0].tolist() == [volts[stop - 1]] * 3
-    x, _ = ecg(21_598).draw(split, 40, seeded(), dtype=torch.float64)  # two starts; 40 draws miss one with 2^-39
+    x, *_ = ecg(21_598).draw(split, 40, seeded(), dtype=torch.float64)  # two starts; 40 draws miss one with 2^-39
     assert set(x[0, :, 0].tolist()) == {volts[start], volts[start + 1]}
 
 
@@ -73,12 +73,12 @@ def test_chance_is_persistence_on_the_test_split():
     persistence = sum((after - before) ** 2 for before, after in itertools.pairwise(volts)) / 21_599
     assert ecg().chance_loss == pytest.approx(persistence, rel=1e-10)  # two orders of a float64 sum
     assert ecg(300, "sum").chance_loss == pytest.approx(300 * persistence, rel=1e-10)
-    x, y = held_out("test", 21_599)
+    x, y, *_ = held_out("test", 21_599)
     assert ecg(21_599).metrics(x, y)["loss"] == pytest.approx(persistence, rel=1e-10)
 
 
 def test_persistence_itself_has_ratio_one_and_its_error_is_in_millivolts():
-    x, y = held_out("test", 1000)
+    x, y, *_ = held_out("test", 1000)
     metrics = ecg().metrics(x, y)
     assert metrics["ratio"] == pytest.approx(1, abs=1e-12)
     assert metrics["error"] ** 2 == pytest.approx(metrics["loss"], rel=1e-12)
@@ -94,7 +94,7 @@ def test_it_is_solved_strictly_below_half_of_persistence():
 
 def test_a_linear_prediction_from_sixteen_samples_solves_it():
     def design(split: str):
-        x, y = held_out(split, 10_000)
+        x, y, *_ = held_out(split, 10_000)
         past = torch.stack(
             [x[15 - lag : len(x) - lag, :, 0] for lag in range(16)] + [torch.ones_like(x[15:, :, 0])], -1
         )

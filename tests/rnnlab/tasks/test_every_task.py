@@ -85,7 +85,7 @@ def test_a_task_can_be_hashed_and_equals_its_copy(name):
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_batch_has_the_shapes_that_the_task_declares(task, device):  # shapes are the contract with networks
     for ask in (task.draw, task.held_out):
-        x, y = ask("test", 3, seeded(0, device), dtype=torch.float64)
+        x, y, *_ = ask("test", 3, seeded(0, device), dtype=torch.float64)
         assert x.shape == (task.steps, 3, task.inputs)
         front = (3,) if task.readout == "last" else (len(task.scored), 3)
         assert y.shape == (front if is_class(y) else (*front, task.outputs))

@@ -9,7 +9,7 @@ def order(length=50, first=(0.1, 0.2), second=(0.5, 0.6)) -> TemporalOrder:
 
 
 def draw(task: TemporalOrder, size: int):
-    x, y = task.draw("train", size, torch.Generator().manual_seed(0), dtype=torch.float64)
+    x, y, *_ = task.draw("train", size, torch.Generator().manual_seed(0), dtype=torch.float64)
     assert x.sum(-1).eq(1).all()
     return x.argmax(-1), y
 
@@ -53,7 +53,7 @@ def test_the_four_distractors_are_equally_likely():
 
 def test_the_best_constant_guess_costs_ln_4_and_is_wrong_three_times_in_four():
     size, task = 20_000, order()
-    _, y = draw(task, size)
+    _, y, *_ = draw(task, size)
     frequency = torch.bincount(y, minlength=4).double() / size
     metrics = task.metrics(frequency.log().expand(size, 4), y)
     # Wilks: 2 N (chance - loss) is chi-squared with 3 degrees of freedom, 3 +- sqrt(6); five standard deviations see
