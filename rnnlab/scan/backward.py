@@ -13,8 +13,9 @@ from rnnlab.scaled import ZERO, Scaled, cat, mapped
 from rnnlab.scan import parallel
 from rnnlab.scan.forward import Path, between, compiled, each_time, starts
 
-RENORMALISE = 32  # steps at one scale per row in log-range, fewer where the range needs it
+FEWEST, MOST = 32, 256  # steps at one scale per row in log-range, fewer where the range needs it
 SAFE = 2.0**80  # a row may move this far from its scale within those steps
+CALM = 2.0**16  # rows that move less have twice as many steps next: each renormalisation costs as much as many steps
 
 Direct = Callable[[slice, Tensor], Tensor | Scaled]
 Pull = Callable[[slice, Tensor], None]
@@ -171,26 +172,33 @@ def _in_log_range(pull: Pull, few: slice, d: Scaled, delta: Tensor, carried: Sca
     value, log2 = torch.cat([d.value, a.value[None]]), torch.cat([d.log2, a.log2[None]])
     of_delta = torch.empty_like(d.log2)
     before = cat([mapped(d[:1], torch.zeros_like), d[:-1]])  # the direct part of the state *before* each step
-    for stop in range(steps, 0, -RENORMALISE):
-        now = slice(max(0, stop - RENORMALISE), stop)
-        found = _few_steps(pull, few.start, now, a, before[now], of_delta)
+    stop, length = steps, FEWEST
+    while stop > 0:
+        now = slice(max(0, stop - length), stop)
+        found, calm = _few_steps(pull, few.start, now, a, before[now], of_delta)
         value[now], log2[now] = found.value, found.log2
         a = Scaled.of(found.value[0], found.log2[0])
+        stop, length = now.start, min(2 * length, MOST) if calm else max(length // 2, FEWEST)
     return Scaled(value[1:], log2[1:]), Scaled(delta, of_delta), a
 
 
-def _few_steps(pull: Pull, first: int, few: slice, a: Scaled, direct: Scaled, of_delta: Tensor) -> Scaled:
-    """A few steps at one scale per row; in halves for as long as one scale does not hold them."""
+def _few_steps(pull: Pull, first: int, few: slice, a: Scaled, direct: Scaled, of_delta: Tensor) -> tuple[Scaled, bool]:
+    """A few steps at one scale per row, in halves for as long as one scale does not hold them; and whether all rows
+    stayed near theirs."""
     scale = torch.maximum(a.log2, direct.log2.amax(0))
     v = torch.cat([direct.at(scale), a.at(scale)[None]])
     pull(slice(first + few.start, first + few.stop), v)
     largest, half = v[:-1].abs().amax(-1), (few.stop - few.start) // 2
-    lost = ((largest < 1 / SAFE) & (scale > ZERO)) | ~(largest < SAFE)
-    if half and (lost & v[-1].isfinite().all(-1)).any():  # a row that came in as NaN is not for this scale to mend
+    mendable = v[-1].isfinite().all(-1)  # a row that came in as NaN is not for this scale to mend
+
+    def left(limit: float) -> bool:
+        return bool(((((largest < 1 / limit) & (scale > ZERO)) | ~(largest < limit)) & mendable).any())
+
+    if half and left(SAFE):
         middle = few.start + half
-        late = _few_steps(pull, first, slice(middle, few.stop), a, direct[half:], of_delta)
+        late, _ = _few_steps(pull, first, slice(middle, few.stop), a, direct[half:], of_delta)
         a = Scaled.of(late.value[0], late.log2[0])
-        early = _few_steps(pull, first, slice(few.start, middle), a, direct[:half], of_delta)
-        return Scaled.cat([early, late])
+        early, _ = _few_steps(pull, first, slice(few.start, middle), a, direct[:half], of_delta)
+        return Scaled.cat([early, late]), False
     of_delta[few] = scale
-    return Scaled(v[:-1], scale.expand(len(v) - 1, -1))
+    return Scaled(v[:-1], scale.expand(len(v) - 1, -1)), not left(CALM)

@@ -65,7 +65,7 @@ def both_ways(cell, function):
 )
 def test_training_and_both_ranges_equal_the_loop(name, lengths, truncate, checkpoint_every):
     """Several blocks of several lengths, begun at several times; small decays too, so that log-range is needed."""
-    T, B = 200, ROWS // 50
+    T, B = 120, ROWS // 50
     cell, x, s_0 = random_cell(name), torch.randn(T, B, 3, requires_grad=True), torch.randn(B, 4)
     first = torch.randint(0, T // 2, (B,)) if lengths else torch.zeros(B, dtype=torch.long)
     stop = torch.randint(T // 2 + 1, T, (B,)) if lengths else torch.full((B,), T)

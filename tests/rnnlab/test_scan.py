@@ -8,7 +8,7 @@ from torch import nn
 
 from rnnlab.cells import Elman
 from rnnlab.scaled import Scaled, log10_norm
-from rnnlab.scan import Path, adjoint_scan, scan
+from rnnlab.scan import Path, adjoint_scan, backward, scan
 from rnnlab.scan.forward import ROWS
 from tests.rnnlab.oracles import random_cell, relative, unrolled
 
@@ -54,6 +54,22 @@ def test_steps_so_steep_that_one_scale_holds_only_a_few_of_them(gain):
     path = at_rest(linear(W), 64)
     norm = adjoint_scan(linear(W), path, Scaled.of(last_only(path))).log10_norm()
     assert (norm[:-1] - norm[1:] - math.log10(gain)).abs().max() < 1e-6
+
+
+def test_longer_stretches_at_one_scale_change_no_bit(monkeypatch):
+    """Scales are powers of two. A calm network needs few renormalisations, a steep one as many as ever."""
+    calls = []
+    monkeypatch.setattr(backward, "_few_steps", lambda *a, of=backward._few_steps: calls.append(a[2]) or of(*a))
+    for gain, renormalisations in ((0.97, 5), (0.5, 16)):
+        cell = linear(gain * nn.init.orthogonal_(torch.empty(4, 4)))
+        path = scan(cell, torch.zeros(512, 2, 1))[2]
+        direct, found = last_only(path), []
+        for most in (256, 32):
+            monkeypatch.setattr(backward, "MOST", most)
+            calls.clear()
+            found.append(adjoint_scan(cell, path, Scaled.of(direct)))
+            assert len(calls) == (renormalisations if most == 256 else 16)
+        assert torch.equal(found[0].at(torch.zeros(513, 2)), found[1].at(torch.zeros(513, 2)))
 
 
 def test_plain_range_in_float32_is_exactly_zero_where_log_range_goes_on():
