@@ -30,6 +30,7 @@ CELLS = {path.stem: from_conf(path) for path in sorted(CONF.glob("*.yaml")) if p
     "relu": partial(Elman, activation="relu"),
     "sigmoid": partial(Elman, activation="sigmoid"),
     "identity": partial(Elman, activation="identity"),
+    "modrelu": partial(Elman, activation="modrelu"),
     "projected": partial(ProjectedLSTM, memory=5),
 }
 TORCH = {
