@@ -1,0 +1,53 @@
+"""Every task of conf/task, with the settings that stand there, and answers to give to it."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor
+
+from rnnlab.tasks.base import Task
+
+CONF = Path(__file__).parents[3] / "conf" / "task"
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
+
+
+def settings(name: str) -> dict:
+    return yaml.safe_load((CONF / f"{name}.yaml").read_text())
+
+
+def make(name: str, **changes) -> Task:
+    values = settings(name) | changes
+    module, _, cls = values.pop("_target_").rpartition(".")
+    return getattr(importlib.import_module(module), cls)(**values)
+
+
+def seeded(seed: int = 0, device: str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def is_class(y: Tensor) -> bool:
+    return not y.is_floating_point()
+
+
+def is_binary(task: Task) -> bool:
+    return hasattr(inspect.getmodule(type(task)), "binary_cross_entropy")
+
+
+def perfect(task: Task, y: Tensor) -> Tensor:
+    if is_class(y):
+        return 100 * torch.nn.functional.one_hot(y.clamp_min(0), task.outputs).double()
+    return 100 * (2 * y - 1) if is_binary(task) else y.clone()
+
+
+def noise(task: Task, y: Tensor) -> Tensor:
+    shape = (*y.shape, task.outputs) if is_class(y) else y.shape
+    return torch.randn(shape, generator=seeded(7), dtype=torch.float64)
+
+
+def measured(task: Task, outputs: Tensor, y: Tensor) -> dict[str, float]:
+    """What is known when `solved` is asked; what a decoder writes by itself is here the best of what it was taught."""
+    alone = task.written(outputs.argmax(-1), y) if task.readout == "decoder" else {}
+    return task.metrics(outputs, y) | alone
