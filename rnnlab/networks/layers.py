@@ -132,8 +132,9 @@ class Layers(nn.Module):
             for direction, cell in zip(self.directions, layer, strict=True):
                 back, key = direction == "backward", (depth, direction)
                 span = spans(lengths, len(x), back)
-                h, last[key], path = scan(cell, turn(v, back), states.get(key), spans=span, **settings)
-                passes[key] = Pass(cell, back, path)
+                now = cell.materialised()  # as its weights are for this pass, if a constraint computes them
+                h, last[key], path = scan(now, turn(v, back), states.get(key), spans=span, **settings)
+                passes[key] = Pass(now, back, path)
                 found.append(turn(h, back))
             if depth and (self.norms or self.residual):
                 links[depth] = self._link(depth, u.detach())
