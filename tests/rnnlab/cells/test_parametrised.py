@@ -67,13 +67,12 @@ def test_gradients_of_the_originals_equal_autograd_on_the_unrolled_loop(name, ne
     assert any("parametrizations.W.original" in key for key in expected)
 
 
-@pytest.mark.parametrize("name", ["tanh", "lstm", "gru"])
-@pytest.mark.parametrize("nested", [False, True], ids=["itself", "nested"])
+@pytest.mark.parametrize(("name", "nested"), [("lstm", False), ("gru", True)])
 def test_gradcheck_and_gradgradcheck_pass(name, nested):
-    cell = random_cell(name, 2, 3)
+    cell = random_cell(name, 1, 2)
     cell = Plain(cell) if nested else cell
     bent(cell, "inner.W" if nested else "W")
-    inputs = (torch.randn(3, 2, 2, requires_grad=True), torch.randn(2, cell.state_size), *cell.parameters())
+    inputs = (torch.randn(3, 1, 1, requires_grad=True), torch.randn(1, cell.state_size), *cell.parameters())
     assert torch.autograd.gradcheck(lambda x, s, *_: scan(cell, x, s)[:2], inputs)
     assert torch.autograd.gradgradcheck(lambda x, s, *_: scan(cell, x, s)[:2], inputs)
 
