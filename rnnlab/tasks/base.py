@@ -194,6 +194,11 @@ def error_rate(outputs: Float[Tensor, "*T_y B O"], y: Int[Tensor, "*T_y B"]) -> 
     return misclassified(outputs, y).double().sum().item() / int((y != UNSCORED).sum())
 
 
+def wrong_bits(outputs: Float[Tensor, "*T_y B O"], y: Float[Tensor, "*T_y B O"]) -> Bool[Tensor, "*T_y B O"]:
+    """Whether an output is not on its target's side of 0. True where it is 0 or NaN, which says nothing."""
+    return ~(outputs * (2 * y - 1) > 0)
+
+
 def shifted(y: Int[Tensor, "T_y B"]) -> Int[Tensor, "T_y B"]:
     """What a decoder reads when it is taught: y one step later, behind a 0, and 0 where y does not count."""
     return torch.cat([torch.zeros_like(y[:1]), y[:-1]]).clamp_min(0)
