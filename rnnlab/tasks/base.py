@@ -233,6 +233,12 @@ def require_positive(task: str, name: str, value: object) -> None:
         raise ValueError(f"{task} needs {name} to be a number > 0, got {value!r}")
 
 
+def require_switch(task: str, name: str, value: object) -> None:
+    """Raise ValueError unless value is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{task} needs {name} to be true or false, got {value!r}")
+
+
 def require_choice(task: str, name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ValueError unless value is one of the choices."""
     if value not in choices:
