@@ -13,7 +13,19 @@ from rnnlab.tasks import data, digits
 from tests.rnnlab.tasks import idx
 
 CONF = Path(__file__).parents[2] / "conf"
-GROUPS = ("cell", "init", "network", "task", "optimizer", "scheduler", "clip", "probe", "schedule", "tracker")
+GROUPS = (
+    "cell",
+    "init",
+    "gate_bias",
+    "network",
+    "task",
+    "optimizer",
+    "scheduler",
+    "clip",
+    "probe",
+    "schedule",
+    "tracker",
+)
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 TINY = ["network.hidden=4", "held_out=8", "device=cpu"]
 
