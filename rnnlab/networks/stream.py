@@ -35,6 +35,7 @@ class Stream:
                 f"stream needs a forward network, got a {kind} one: its states run from the last input to the first, "
                 "so the whole sequence is needed before any output"
             )
+        network.check_states(states)
         self.network, self.states = network, dict(states)
 
     @torch.no_grad()
