@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import torch
@@ -42,6 +43,7 @@ class Cell(nn.Module, ABC):
     blocks: ClassVar[int] = 1  # the state has S = blocks H entries; the first block is the hidden state
     records: ClassVar[int | None] = None  # the tape has R = records H entries; None: it is the drive
     deltas: ClassVar[int | None] = None  # delta has D = deltas H entries; None: it is the gradient of the drive
+    recurrents: ClassVar[tuple[str, ...]] = ("W",)  # dense recurrent matrices, a square block per gate; none: no W
     kernel: str | None = None  # a class that inherits from one with a kernel runs in Python: it may have changed `step`
 
     def __init__(self, inputs: int, size: int):
@@ -51,7 +53,8 @@ class Cell(nn.Module, ABC):
                 raise ValueError(f"{type(self).__name__.lower()} needs {name} >= 1, got {value}")
         self.inputs, self.size = inputs, size
         self.U = nn.Parameter(torch.zeros(len(self.gates) * size, inputs))
-        self.W = nn.Parameter(torch.zeros(len(self.gates) * size, size))
+        if "W" in self.recurrents:
+            self.W = nn.Parameter(torch.zeros(len(self.gates) * size, size))
         self.b = nn.Parameter(torch.zeros(len(self.gates) * size))
 
     @property
@@ -82,8 +85,10 @@ class Cell(nn.Module, ABC):
         """
         if self.materialised() is not self:
             raise ValueError("initialise a cell before its weights are parametrised, not after")
-        for W, U in zip(self.W.split(self.size), self.U.split(self.size), strict=True):
-            recurrent(W, generator=generator)
+        recurrents = self.W.split(self.size) if "W" in self.recurrents else ()
+        for W, U in zip_longest(recurrents, self.U.split(self.size)):
+            if W is not None:
+                recurrent(W, generator=generator)
             nn.init.xavier_uniform_(U, generator=generator)
         self.b.zero_()
         if gate_bias is not None:
