@@ -57,6 +57,10 @@ def build(cfg: DictConfig) -> Bench:
     network = make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes).to(device, dtype)
     with blame("init"):
         network.initialise(maker(cfg, "init"), streams["init"], gate_bias=maker(cfg, "gate_bias"))
+    with blame("constraint"):
+        constrain = maker(cfg, "constraint")
+        for cell in network.cells():
+            constrain(cell)
     optimizer = make(cfg, "optimizer", params=network.parameters())
     with blame("train"):
         measurements = train(
