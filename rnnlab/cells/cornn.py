@@ -33,6 +33,7 @@ class CoRNN(Cell):
     """
 
     blocks = 2
+    recurrents = ("W", "Wz")
     records = 1  # tape: tanh(.)
 
     def __init__(self, inputs: int, size: int, *, dt: float, gamma: float, epsilon: float):

@@ -40,6 +40,7 @@ class DeepTransition(Cell):
         self.maps = nn.ModuleList([cell(inputs, size), *inner, *(cell(size, size) for _ in range(shortcut))])
         self.inputs, self.size, self.shortcut = inputs, size, shortcut
         self.gates, self.blocks = self.maps[0].gates, self.maps[0].blocks
+        self.recurrents = tuple(f"maps.{j}.{name}" for j, f in enumerate(self.maps) for name in f.recurrents)
 
     @property
     def state_size(self) -> int:

@@ -27,11 +27,7 @@ def test_modrelu_is_the_function_of_the_paper_on_real_numbers():
 
 
 def test_modrelu_with_orthogonal_weights_loses_gradient_at_units_that_are_off_alone():
-<<<<<<< HEAD
     """At beta = 0 the norm is kept exactly; below, it never grows, and its loss is the share of units that are off."""
-=======
-    """At beta = 0 the norm is kept exactly; below, it never grows, and what it loses is on the units that are off."""
->>>>>>> eb7ef746b3e7bfe37f07652442cf32b68cf4f560
     for beta in (0.0, -0.1):
         cell = modrelu_cell(beta)
         path = scan(cell, torch.randn(40, 3, 3))[2]
