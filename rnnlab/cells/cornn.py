@@ -33,6 +33,7 @@ class CoRNN(Cell):
     """
 
     blocks = 2
+    recurrents = ("W", "Wz")
     records = 1  # tape: tanh(.)
     recurrents = ("W", "Wz")
 

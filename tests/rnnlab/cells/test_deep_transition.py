@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnnlab import inits
+from rnnlab import constraints, inits
 from rnnlab.cells import LSTM, Cell, Elman
 from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.networks.measures import parts
@@ -166,7 +166,26 @@ def test_every_map_is_filled_and_has_no_input_matrix_where_nothing_comes_in():
     assert names == {f"maps.{j}.{name}" for j in range(4) for name in "UWb"} - {"maps.1.U", "maps.2.U"}
     assert cell.maps[3].U.shape == (20, 5)
     assert cell.state_dict().keys() == names
+    assert cell.recurrents == ("maps.0.W", "maps.1.W", "maps.2.W", "maps.3.W")
     assert [len(pair) for pair in cell.memory_biases()] == [2] * 4
+
+
+def test_constrained_maps_keep_the_gradient():
+    """Orthogonal by the matrix exponential, in every map, after an update too; linear, so the norm is kept exactly."""
+    cell = DeepTransition(2, 6, cell=partial(Elman, activation="identity"), maps=3, shortcut=False)
+    cell.initialise(partial(inits.gaussian_, gain=1.0))
+    constraints.orthogonal(cell, map="matrix_exp")
+    x = torch.randn(50, 2, 2)
+    scan(cell, x)[0].sum().backward()
+    with torch.no_grad():
+        for p in cell.parameters():
+            p -= 0.1 * p.grad
+    path = scan(cell, x)[2]
+    direct = torch.zeros(path.shape)
+    direct[-1].normal_()
+    norm = adjoint_scan(cell, path, direct).norm(dim=-1)
+    assert torch.allclose(norm, norm[-1].expand_as(norm), rtol=1e-12)
+    assert all(p.grad.abs().max() > 0 for name, p in cell.named_parameters() if "original" in name)
 
 
 @pytest.mark.parametrize(("maps", "shortcut", "needed"), [(0, False, 1), (1, True, 2)])
