@@ -120,8 +120,8 @@ def test_weak_input_moves_the_critical_gain_of_tanh_by_a_cube_root(variance):
 
 
 def measured(activation: str, fill: Callable[..., torch.Tensor], variance: float, lags: int = 40) -> MeanField:
-    """What the engine sees in networks of 1000 units driven by white noise, from the last step back: the mean of log chi
-    over two draws of W and 8 samples each, and the mean square of the pre-activations."""
+    """What the engine sees in networks of 1000 units driven by white noise, from the last step back: the mean of
+    log chi over two draws of W and 8 samples each, and the mean square of the pre-activations."""
     found = []
     for _ in range(2):
         cell = Elman(1000, 1000, activation=activation)
@@ -150,8 +150,8 @@ NETWORKS = [
 
 @pytest.mark.parametrize(("activation", "gain", "variance", "tolerance"), NETWORKS)
 def test_theory_is_what_a_random_network_does(activation, gain, variance, tolerance):
-    """The factor of the gradient norm per step. The mean of two networks scatters by .1 %, and lies .1 to .3 % low, for a
-    mean of logarithms is below the logarithm of a mean; where h has a mean, which W turns into a frozen input, it
+    """The factor of the gradient norm per step. The mean of two networks scatters by .1 %, and lies .1 to .3 % low, for
+    a mean of logarithms is below the logarithm of a mean; where h has a mean, which W turns into a frozen input, it
     scatters by .7 %. So 1 and 2.5 % are more than 3 standard errors from there."""
     found = measured(activation, partial(inits.gaussian_, gain=gain), variance)
     expected = mean_field(activation, gain=gain, input_variance=variance)
