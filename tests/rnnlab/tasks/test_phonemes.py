@@ -19,27 +19,30 @@ def phonemes(length=8, reduction="mean") -> Phonemes:
 
 
 @functools.cache
-def entries(split: str) -> list[tuple[str, str]]:
-    """Word and pronunciation, by a plain loop over the stored file."""
+def dictionary() -> list[tuple[str, str]]:
+    """Word and pronunciation of all entries, by a plain loop over the stored file."""
     arrays = data.load("cmudict")
     known = [name.decode() for name in arrays["phonemes"]]
-    spoken, start = [], 0
+    spoken, start, codes = [], 0, arrays["pronunciations"].tolist()
     for count in arrays["counts"].tolist():
-        spoken.append(" ".join(known[code - 1] for code in arrays["pronunciations"][start : start + count]))
+        spoken.append(" ".join(known[code - 1] for code in codes[start : start + count]))
         start += count
-    words = arrays["words"].tobytes().decode().split("\n")
-    return [(words[i], spoken[i]) for i in np.random.RandomState(0).permutation(124_926)[slice(*CUTS[split])]]
+    return list(zip(arrays["words"].tobytes().decode().split("\n"), spoken, strict=True))
+
+
+def entries(split: str) -> list[tuple[str, str]]:
+    return [dictionary()[i] for i in np.random.RandomState(0).permutation(124_926)[slice(*CUTS[split])]]
 
 
 def read(batch: Batch) -> list[tuple[str, str]]:
     """What a batch says, for people."""
-    words = [
-        "".join(LETTERS[token - 1] for token in x[:length])
-        for x, length in zip(batch.x.T.tolist(), batch.lengths, strict=True)
+    letters, known = " " + LETTERS, names()
+    words = ["".join(letters[token] for token in x).strip() for x in batch.x.T.tolist()]
+    assert [len(word) for word in words] == batch.lengths.tolist()
+    return [
+        (word, " ".join(known[code] for code in y[: y.index(0)]))
+        for word, y in zip(words, batch.y.T.tolist(), strict=True)
     ]
-    known = names()
-    spoken = [" ".join(known[code] for code in y[: y.index(0)]) for y in batch.y.T.tolist()]
-    return list(zip(words, spoken, strict=True))
 
 
 def held_out(split: str, length: int = 8) -> Batch:
