@@ -122,9 +122,10 @@ class Phonemes(Task):
         return metrics["edit_error"] < self.solved_error
 
 
-def names() -> list[str]:
+@functools.cache
+def names() -> tuple[str, ...]:
     """What the 40 classes are called: the stop, then the phonemes of the dictionary."""
-    return ["stop", *(name.decode() for name in data.load("cmudict")["phonemes"])]
+    return "stop", *(name.decode() for name in data.load("cmudict")["phonemes"])
 
 
 @functools.cache
