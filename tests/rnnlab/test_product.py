@@ -13,11 +13,12 @@ from torch import nn
 from rnnlab.networks import EncoderDecoder, Stack
 from tests.rnnlab.networks.test_depth import DEPTHS, DIRECTIONS
 from tests.rnnlab.oracles import CELLS, SHALLOW
-from tests.rnnlab.tasks.test_every_task import NAMES, make, settings
+from tests.rnnlab.tasks.every import NAMES, make, settings
 from tests.rnnlab.unrolled import check
 
 VARIANTS = list(product([{}, *DEPTHS.values()], DIRECTIONS))
-EACH = 2  # variants of a pair of cell and task; 24 x 20 pairs see each of the 27 variants many times
+TASKS = [name for name in NAMES if name != "mnist"]  # `digits` with 784 steps, over which the twin underflows
+EACH = 2  # variants of a pair of cell and task, one where T > 20: all pairs together see each of the 27 many times
 
 
 def tiny(name: str):
@@ -32,13 +33,13 @@ def tiny(name: str):
     raise AssertionError(f"{name} takes no length up to 100")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_it_composes_and_its_profile_is_that_of_an_unrolled_loop(cell, name):
-    task, seed = tiny(name), list(CELLS).index(cell) * len(NAMES) + NAMES.index(name)
+    task, seed = tiny(name), list(CELLS).index(cell) * len(TASKS) + TASKS.index(name)
     batch = task.draw("train", 2, torch.Generator().manual_seed(seed), dtype=torch.float64)
     kind = EncoderDecoder if task.readout == "decoder" else Stack
-    for k in range(EACH):
+    for k in range(EACH if task.steps <= 20 else 1):
         depth, direction = VARIANTS[(EACH * seed + k) % len(VARIANTS)]
         given = {"inputs": task.inputs, "outputs": task.outputs, "hidden": 4, "depth": 1, "direction": direction}
         network = kind(CELLS[cell], **{**given, "readout": task.readout, **SHALLOW, **depth})

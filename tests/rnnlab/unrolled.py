@@ -27,7 +27,7 @@ def dense(layer, x: Tensor) -> Tensor:
 
 def vector(x: Tensor, size: int) -> Tensor:
     """A number as it is, a token as its one-hot vector."""
-    return x if x.is_floating_point() else torch.eye(size)[x]
+    return x if x.is_floating_point() else torch.nn.functional.one_hot(x, size).to(torch.get_default_dtype())
 
 
 def layers(network: Layers, x: Tensor, states: dict, kept: Kept, *, start: int, first: tuple[int, int]):
