@@ -43,8 +43,8 @@ class Tunes(Task):
     written is a complete tune.
 
     Of 1,059 tunes of Ryan's Mammoth Collection (1883), 947 are of these genres, can be read, and stand there once; 568
-    train, 189 validate, 190 test. The split is by tune: tunes that share half of their different bars, note by note, are
-    variants and stand in one part; a tune in another key is not recognised. The vocabulary is that of the training
+    train, 189 validate, 190 test. The split is by tune: those that share half of their different bars, note by note,
+    are variants and stand in one part; a tune in another key is not recognised. The vocabulary is that of the training
     tunes, whatever their length, and a stop: 230 classes. Tunes with a token outside it are left out (16 of the
     validation, 13 of the test), and those with more than T - 1 tokens.
 
@@ -150,7 +150,7 @@ class Padded(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """What the classes stand for; of each split genres [N], lengths [N] and classes, tune after tune, stops included."""
+    """What the classes stand for; of each split genres [N], lengths [N] and classes, tune after tune, with stops."""
 
     vocabulary: tuple[str, ...]
     genres: dict[Split, np.ndarray]

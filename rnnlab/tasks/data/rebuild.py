@@ -27,7 +27,7 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x
 
 
 class Source(NamedTuple):
-    """A file inside a wheel and how its bytes become arrays; of a folder (`.../`) the files by name, joined by b"\\n\\n"."""
+    """A file inside a wheel and how its bytes become arrays; of a folder (`../`) its files by name, joined by "\\n\\n"."""
 
     requirement: str
     member: str

@@ -1,4 +1,4 @@
-"""From a tunebook to the arrays of tunes.npz: what is read, what is left out, what is one tune twice, and the splits."""
+"""From a tunebook to the arrays of tunes.npz: what is left out, what is one tune twice, and the order of the splits."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ Tune = tuple[str, list[str]]  # genre, tokens
 
 
 def arrays(raw: bytes) -> dict[str, np.ndarray]:
-    """Tokens of all tunes end to end, as numbers of spellings; length and genre of each tune; the order of the splits."""
+    """Tokens of all tunes end to end, as numbers of spellings; length and genre of each; the order of the splits."""
     found = list(readable(raw.decode()))
     spellings, numbers = np.unique([token for _, tokens in found for token in tokens], return_inverse=True)
     return {

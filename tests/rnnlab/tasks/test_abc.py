@@ -18,7 +18,8 @@ def played(body: str) -> list[str]:
 
 
 def test_a_tune_is_its_meter_unit_and_key_and_then_what_is_played():
-    tune = 'X: 7\nT:A tune -- Jig\nR: jig\nM: 6/8\nL:1/8\nN:D is not D:\nK: A minor % sad\nu"4"A2(B>^c) .d|\\\n{ag}=f/2_E//G,, |]'
+    head = "X: 7\nT:A tune -- Jig\nR: jig\nM: 6/8\nL:1/8\nN:D is not D:\nK: A minor % sad\n"
+    tune = head + 'u"4"A2(B>^c) .d|\\\n{ag}=f/2_E//G,, |]'
     assert abc.field(tune, "R") == "jig"
     assert abc.field(tune, "Z") == ""
     assert " ".join(abc.tokens(tune)) == "M:6/8 L:1/8 K:Am A2 B > ^c d | =f/ _E/4 G,, |]"
