@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rnnlab.networks import Stack
+from rnnlab.networks import EncoderDecoder, Stack
 from rnnlab.probes import Moment, Probe, Reading
 from rnnlab.probes.gradients import counts, global_norm
-from rnnlab.tasks.base import Batch, Task
+from rnnlab.tasks.base import Batch, Task, counted
 
 Outcome = Literal["solved", "stuck", "diverged"]
 Clip = Callable[[Sequence[Tensor], float], bool]
@@ -41,7 +41,7 @@ class Measurement:
 
 
 def train(
-    network: Stack,
+    network: Stack | EncoderDecoder,
     task: Task,
     optimizer: torch.optim.Optimizer,
     *,
@@ -99,7 +99,7 @@ def train(
             reading = None
             if outcome or schedule(step, steps):  # after backward, before step
                 started = time.perf_counter()
-                moment = Moment(step, network, trajectory, losses, sample_losses, task.scored)
+                moment = Moment(step, network, trajectory, losses, sample_losses, task.scored, counted(drawn.y))
                 reading = merge([probe(moment) for probe in probes])
                 scalars |= reading.scalars
                 probe_seconds += time.perf_counter() - started
@@ -119,11 +119,25 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(network: Stack, task: Task, batch: Batch) -> dict[str, float]:
-    """The task's metrics on a whole held-out batch, computed in chunks that bound the memory."""
-    size = max(1, ROWS // len(batch.x))
-    outputs = [network(x)[0] for x in batch.x.split(size, dim=1)]
-    return task.metrics(torch.cat(outputs, dim=-2), batch.y)
+def evaluate(network: Stack | EncoderDecoder, task: Task, batch: Batch) -> dict[str, float]:
+    """The task's metrics on a whole held-out batch, computed in chunks that bound the memory.
+
+    Of a decoder also what it writes by itself: see `Task.written`.
+    """
+    size, B = max(1, ROWS // len(batch.x)), batch.x.shape[1]
+    chunks = [
+        {name: v[rows] if name == "lengths" else v[:, rows] for name, v in batch.inputs.items()}
+        for rows in (slice(first, first + size) for first in range(0, B, size))
+    ]
+    metrics = task.metrics(torch.cat([network(**chunk)[0] for chunk in chunks], dim=-2), batch.y)
+    if task.readout == "decoder":
+        written = batch.y.new_zeros(batch.y.shape)
+        for k, chunk in enumerate(chunks):
+            del chunk["given"]
+            tokens = network.generate(**chunk, steps=task.emitted)
+            written[: len(tokens), k * size : k * size + tokens.shape[1]] = tokens
+        metrics |= task.written(written, batch.y)
+    return metrics
 
 
 def merge(readings: Sequence[Reading]) -> Reading:

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 Rows = tuple[Tensor, ...]  # tensors whose first axis is the row; `scan` hands out one slice per step
+PARAMETRISED = "parametrizations"  # where torch.nn.utils.parametrize keeps the originals
 
 
 class Cell(nn.Module, ABC):
@@ -73,7 +75,13 @@ class Cell(nn.Module, ABC):
         gate_bias: Callable[..., Any] | None = None,
     ) -> None:
         """Fill each gate's W with `recurrent(W_gate, generator=...)`, each gate's U Glorot-uniform, b with zeros; then
-        the biases of the gates that hold the memory with `gate_bias(retain, admit, generator=...)`, if given."""
+        the biases of the gates that hold the memory with `gate_bias(retain, admit, generator=...)`, if given.
+
+        Raises:
+            ValueError: a weight is parametrised: what fills it here would be lost, for it is computed anew.
+        """
+        if self.materialised() is not self:
+            raise ValueError("initialise a cell before its weights are parametrised, not after")
         for W, U in zip(self.W.split(self.size), self.U.split(self.size), strict=True):
             recurrent(W, generator=generator)
             nn.init.xavier_uniform_(U, generator=generator)
@@ -86,6 +94,11 @@ class Cell(nn.Module, ABC):
         """Views of the biases of the gates that decide how long the state is kept, for `gate_bias` to fill: that of the
         gate whose 1 retains, and that of the one whose 1 admits, or None where it is the complement of the first."""
         return []
+
+    def materialised(self) -> "Cell":
+        """This cell with each parametrised weight (`torch.nn.utils.parametrize`), nested ones too, computed once and
+        with its graph: a shallow copy of the class that was written, so that it has its kernel; itself if none is."""
+        return _computed(self, {})
 
     # ---- the definition
 
@@ -190,3 +203,17 @@ def pull_back(function: Callable[..., Tensor], at: tuple[Tensor, ...], a: Tensor
         at = tuple(x.detach().requires_grad_() for x in at)
         found = torch.autograd.grad(function(*at), at, a, allow_unused=True)
     return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(at, found, strict=True))
+
+
+def _computed(module: nn.Module | None, done: dict[int, nn.Module]) -> nn.Module | None:
+    """The module itself, or a shallow copy in which what a parametrisation computes stands as a weight."""
+    if module is None or id(module) in done:
+        return done.get(id(module))
+    names = list(module.parametrizations) if is_parametrized(module) else []
+    inner = {name: _computed(m, done) for name, m in module._modules.items() if not (names and name == PARAMETRISED)}
+    done[id(module)] = module
+    if names or any(m is not module._modules[name] for name, m in inner.items()):
+        done[id(module)] = twin = object.__new__(type_before_parametrizations(module))
+        weights = module._parameters | {name: getattr(module, name) for name in names}
+        twin.__dict__ = {**vars(module), "_modules": inner, "_parameters": weights}
+    return done[id(module)]

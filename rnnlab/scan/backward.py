@@ -65,6 +65,7 @@ def way_back(
         last: an adjoint [B, S] that enters at each sample's last state.
         smallest: entries below this are carried to the next block as 0.
     """
+    cell = cell.materialised()
     weights, begins, carried, begun = cell.weights(), starts(path.spans), None, []
     for section in path.sections(cell):
         for steps, states, tape in reversed(section.blocks()):

@@ -24,7 +24,7 @@ def scan(
     """Run a cell over a sequence: the hidden states h_1 .. h_T, the last state, and the path for `adjoint_scan`.
 
     Differentiable in x, s_0 and the cell's parameters: once by the adjoint scan; twice (`create_graph=True`) through an
-    unrolled loop of `step`, which is exact and costs what autograd costs there.
+    unrolled loop of `step`, which is exact and costs what autograd costs there. A parametrised weight is computed once.
 
     In training, what the adjoint carries from block to block is set to 0 below 2**32 times the smallest normal number
     (5e-29 in float32): it cannot move a weight, and arithmetic on subnormal numbers is 5 to 10 times slower.
@@ -64,7 +64,7 @@ def scan(
         if spans.shape != (2, B) or not ((spans[0] >= 0) & (spans[0] < spans[1]) & (spans[1] <= T)).all():
             raise ValueError(f"scan needs spans [2, B = {B}] with 0 <= first < stop <= T = {T}, got {spans.tolist()}")
         x = x.masked_fill(padding(spans, slice(0, T)).to(x.device), 0)
-    settings = (spans, truncate, checkpoint_every)
+    cell, settings = cell.materialised(), (spans, truncate, checkpoint_every)
     h, last, states, *tape = _Scan.apply(cell, watch, settings, x, s_0, *_trained(cell).values())
     return h, last, Path(x.detach(), states, tuple(tape), *settings)
 

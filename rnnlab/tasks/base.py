@@ -102,10 +102,10 @@ class Task(ABC):
 
     def sample_losses(self, losses: Float[Tensor, "T_y B"], y: Tensor) -> Float[Tensor, " B"]:
         """Loss of each sample: the sum or the mean over its scored steps."""
-        counted = counts(y)
         if self.reduction == "sum":
             return losses.sum(0)
-        return losses.mean(0) if counted is None else losses.sum(0) / counted.sum(0)
+        scored = counted(y)
+        return losses.mean(0) if scored is None else losses.sum(0) / scored.sum(0)
 
     @abstractmethod
     def metrics(self, outputs: Tensor, y: Tensor) -> dict[str, float]:
@@ -133,7 +133,7 @@ class Task(ABC):
         return self.sample_losses(self.losses(outputs, y), y).mean().item()
 
 
-def counts(y: Tensor) -> Bool[Tensor, "T_y B"] | None:
+def counted(y: Tensor) -> Bool[Tensor, "T_y B"] | None:
     """Where a class target counts; None if every step does. Read last, the time axis has length one."""
     if y.is_floating_point() or bool((y != UNSCORED).all()):
         return None
@@ -200,8 +200,8 @@ def wrong_bits(outputs: Float[Tensor, "*T_y B O"], y: Float[Tensor, "*T_y B O"])
 
 
 def shifted(y: Int[Tensor, "T_y B"]) -> Int[Tensor, "T_y B"]:
-    """What a decoder reads when it is taught: y one step later, behind a 0, and 0 where y does not count."""
-    return torch.cat([torch.zeros_like(y[:1]), y[:-1]]).clamp_min(0)
+    """What a decoder reads when it is taught: y one step later, behind a 0; -1 where y does not count."""
+    return torch.cat([torch.zeros_like(y[:1]), y[:-1]]).where(y != UNSCORED, UNSCORED)
 
 
 def edit_distance(found: Sequence[int], wanted: Sequence[int]) -> int:
@@ -231,6 +231,12 @@ def require_positive(task: str, name: str, value: object) -> None:
     """Raise ValueError unless value is a finite number > 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
         raise ValueError(f"{task} needs {name} to be a number > 0, got {value!r}")
+
+
+def require_switch(task: str, name: str, value: object) -> None:
+    """Raise ValueError unless value is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{task} needs {name} to be true or false, got {value!r}")
 
 
 def require_choice(task: str, name: str, value: object, choices: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from rnnlab.cells import Cell
 from rnnlab.networks import Trajectory
 from rnnlab.networks.foreign import Layout, data_of, masks_of, trajectory_of, weights_of
 
@@ -110,7 +111,7 @@ class StackCall:
     def freeze(self) -> None:
         if self.versions != [p._version for p in self._read()]:
             raise RuntimeError("a parameter was changed in place after the forward call: no trace of it can be taken")
-        passes = {key: run._replace(cell=deepcopy(run.cell)) for key, run in self.run.passes.items()}
+        passes = {key: run._replace(cell=_frozen(run.cell)) for key, run in self.run.passes.items()}
         self.frozen = replace(self.run, passes=passes)
 
     def trajectory(self) -> Trajectory:
@@ -121,3 +122,8 @@ class StackCall:
 
     def upstream(self, found: dict[str, Tensor], trajectory: Trajectory) -> tuple[Tensor, LastStates]:
         return found["out"], {}
+
+
+def _frozen(cell: Cell) -> Cell:
+    """A copy without a graph: `deepcopy` refuses a weight that a parametrisation has computed."""
+    return deepcopy(cell, {id(p): p.detach().clone() for p in cell.parameters()})

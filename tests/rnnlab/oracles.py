@@ -30,6 +30,7 @@ CELLS = {path.stem: from_conf(path) for path in sorted(CONF.glob("*.yaml")) if p
     "relu": partial(Elman, activation="relu"),
     "sigmoid": partial(Elman, activation="sigmoid"),
     "identity": partial(Elman, activation="identity"),
+    "modrelu": partial(Elman, activation="modrelu"),
     "projected": partial(ProjectedLSTM, memory=5),
 }
 TORCH = {
@@ -93,6 +94,19 @@ def unrolled(cell: Cell, x: torch.Tensor, s_0: torch.Tensor) -> list[torch.Tenso
     return states
 
 
+# A network without any of the depths that a Stack offers beside that of its layers.
+SHALLOW = {
+    "input_layers": 0,
+    "transition": 1,
+    "shortcut": False,
+    "output_layers": 0,
+    "activation": "tanh",
+    "residual": False,
+    "layer_norm": False,
+    "truncate": None,
+}
+
+
 def stack_of(name: str, **settings) -> Stack:
     """A Stack with random parameters, biases too."""
     given = {
@@ -102,7 +116,7 @@ def stack_of(name: str, **settings) -> Stack:
         "depth": 2,
         "direction": "bidirectional",
         "readout": "each",
-        "truncate": None,
+        **SHALLOW,
     }
     network = Stack(CELLS[name], **{**given, **settings})
     for p in network.parameters():

@@ -111,7 +111,7 @@ def test_lstm_reports_the_conventional_adjoint_of_c():
 
 
 def test_unknown_activation_is_refused_with_the_known_ones(as_a_user):
-    with pytest.raises(ValueError, match="out of tanh, relu, sigmoid, identity, got 'elu'"):
+    with pytest.raises(ValueError, match="out of tanh, relu, sigmoid, identity, modrelu, got 'elu'"):
         Elman(2, 3, activation="elu")
 
 

@@ -9,6 +9,7 @@ import yaml
 from torch import Tensor
 
 from rnnlab.tasks.base import Task
+from tests.rnnlab.tasks import idx
 
 CONF = Path(__file__).parents[3] / "conf" / "task"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -19,7 +20,7 @@ def settings(name: str) -> dict:
 
 
 def make(name: str, **changes) -> Task:
-    values = settings(name) | changes
+    values = settings(name) | ({"folder": idx.fabricated()} if name == "mnist" else {}) | changes
     module, _, cls = values.pop("_target_").rpartition(".")
     return getattr(importlib.import_module(module), cls)(**values)
 

@@ -7,8 +7,8 @@ from rnnlab.tasks.digits import Digits
 SIZES = {"train": 1078, "validation": 359, "test": 360}
 
 
-def digits(length=64) -> Digits:
-    return Digits(length=length, solved_error=0.2)
+def digits(length=64, permuted=False) -> Digits:
+    return Digits(length=length, permuted=permuted, solved_error=0.2)
 
 
 def held_out(split: str, size: int = 2_000, length: int = 64):

@@ -180,7 +180,7 @@ def test_a_made_task_evaluates_on_fresh_samples_and_real_data_on_the_split(task)
     def targets(seed: int, split: str) -> bytes:
         return task.held_out(split, 50, seeded(seed)).y.numpy().tobytes()
 
-    if hasattr(inspect.getmodule(type(task)), "data"):
+    if "held_out" in vars(type(task)):
         assert targets(0, "test") == targets(1, "test")
         assert len({targets(0, split) for split in SPLITS}) == 3
     else:

