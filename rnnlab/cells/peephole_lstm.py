@@ -13,8 +13,8 @@ class PeepholeLSTM(Cell):
         o = sigmoid(z + W h + p_o c')    h' = o tanh(c')
 
     so dc'/dc = f + p_i i (1 - i) g + p_f f (1 - f) c with h held fixed: a gradient can pass from gate to gate where the
-    output gate is closed, and dc'/dc may exceed 1, which the f of an LSTM cannot. `initialise` leaves P at 0, where it is the
-    LSTM. `parts` reports the conventional dL/dc_t, with the path through h_t of the same step, see `LSTM`.
+    output gate is closed, and dc'/dc may exceed 1, which the f of an LSTM cannot. `initialise` leaves P at 0, where it
+    is the LSTM. `parts` reports the conventional dL/dc_t, with the path through h_t of the same step, see `LSTM`.
 
     Reference:
         Gers & Schmidhuber, Recurrent nets that time and count, 2000; Greff et al., LSTM: a search space odyssey, 2017.
