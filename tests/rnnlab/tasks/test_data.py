@@ -97,9 +97,9 @@ def test_the_parts_cover_everything_once_and_in_order():
 
 def test_a_file_is_read_once_and_in_less_than_a_second():
     for name in rebuild.SOURCES:
-        start = time.perf_counter()
+        start = time.process_time()  # what others do on the machine does not count
         data.load.__wrapped__(name)
-        assert time.perf_counter() - start < 1  # 0.05 s
+        assert time.process_time() - start < 1  # 0.1 s
         assert data.load(name) is data.load(name)
 
 
