@@ -72,6 +72,7 @@ def by_hand(cell: DeepTransition, x: torch.Tensor) -> tuple[torch.Tensor, list[l
 
 CASES = [("tanh", 3, False), ("lstm", 3, False), ("lstm", 3, True), ("gru", 2, True), ("cornn", 2, False)]
 CASES += [("indrnn", 3, True), ("projected", 2, True), ("odd", 3, False), ("odd", 2, True), ("modrelu", 4, True)]
+CASES += [("lru", 3, True), ("min_lstm", 2, False)]
 
 
 @pytest.mark.parametrize(("name", "maps", "shortcut"), CASES)
