@@ -53,8 +53,7 @@ def build(cfg: DictConfig) -> Bench:
     task = make(cfg, "task")
     with blame("held_out"):
         validation, test = (task.held_out(n, cfg.held_out, streams[n], dtype=dtype) for n in ("validation", "test"))
-    sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}
-    network = make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes).to(device, dtype)
+    network = make_network(cfg, task).to(device, dtype)
     with blame("init"):
         network.initialise(maker(cfg, "init"), streams["init"], gate_bias=maker(cfg, "gate_bias"))
     optimizer = make(cfg, "optimizer", params=network.parameters())
@@ -72,6 +71,12 @@ def build(cfg: DictConfig) -> Bench:
             **{name: cfg[name] for name in ("steps", "batch", "log_every", "evaluate_every", "stop_when_solved")},
         )
     return Bench(network, task, test, measurements, make(cfg, "tracker"))
+
+
+def make_network(cfg: DictConfig, task: Task) -> Stack:
+    """The network of a configuration, as wide as the task asks; not initialised."""
+    sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}
+    return make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes)
 
 
 @contextmanager
