@@ -32,7 +32,7 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x
 
 
 class Source(NamedTuple):
-    """A file inside a package, and how its bytes become arrays; of a folder, its files joined by "\\n\\n"."""
+    """A file inside a package and how its bytes become arrays; of a folder of a wheel its files, joined by "\n\n"."""
 
     package: str
     version: str
