@@ -18,8 +18,8 @@ class Stream:
         y_1 = stream(x_1)
 
     A readout of the final states gives, at each step, what the answer were if the sequence ended here. No graph is
-    kept, nothing of the network changes; several streams of one network are independent. Begin a new one after an update
-    of the weights.
+    kept, nothing of the network changes; several streams of one network are independent. Begin a new one after an
+    update of the weights.
 
     Args:
         network: a `Stack` of forward layers.
