@@ -14,8 +14,7 @@ import rnnlab.cells
 from rnnlab.cells import LSTM, Cell, Elman, ProjectedLSTM
 from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.networks import Stack
-
-CONF = Path(__file__).parents[2] / "conf" / "cell"
+from tests.choices import files
 
 
 def from_conf(path: Path) -> Callable[[int, int], Cell]:
@@ -25,8 +24,8 @@ def from_conf(path: Path) -> Callable[[int, int], Cell]:
     return partial(getattr(importlib.import_module(module), name), **values)
 
 
-# Every cell that a user can choose, by listing conf/cell/, and the variants whose mathematics differs.
-CELLS = {path.stem: from_conf(path) for path in sorted(CONF.glob("*.yaml")) if path.stem != "elman"} | {
+# Every cell that a user can choose, one of their own too, and the variants whose mathematics differs.
+CELLS = {name: from_conf(path) for name, path in files("cell").items() if name != "elman"} | {
     "tanh": partial(Elman, activation="tanh"),
     "relu": partial(Elman, activation="relu"),
     "sigmoid": partial(Elman, activation="sigmoid"),

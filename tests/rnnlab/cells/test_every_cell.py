@@ -18,7 +18,10 @@ def case(name):
 
 
 def test_every_cell_of_the_package_is_tested_here():
-    assert {type(random_cell(name)) for name in CELLS} == every_cell()
+    tested = {type(random_cell(name)) for name in CELLS}
+    outside = {cls for cls in tested if cls.__module__ == "mylab.antisymmetric"}  # which writes `step` alone
+    assert tested - outside == every_cell()
+    assert len(outside) == 1
 
 
 @pytest.mark.parametrize("name", CELLS)

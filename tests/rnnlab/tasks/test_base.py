@@ -91,7 +91,7 @@ def test_the_error_rate_is_of_the_steps_that_count_and_nan_is_wrong():
     assert error_rate(outputs, Y) == pytest.approx(2 / 3, rel=1e-15)
 
 
-def test_shifted_is_the_target_one_step_later_behind_a_zero_as_far_as_it_counts():
+def test_shifted_is_the_target_one_step_later_behind_a_zero_and_nothing_behind_its_end():
     y = torch.tensor([[5, 7], [6, 0], [0, -1], [-1, -1]])
     assert shifted(y).tolist() == [[0, 0], [5, 7], [6, -1], [-1, -1]]
 
