@@ -1,4 +1,4 @@
-"""The command that writes tunes: a run folder is opened, a network is sampled, files are written, or the error is clear."""
+"""The command that writes tunes: a run folder is opened, a network sampled, files written, or the error is clear."""
 
 import json
 
