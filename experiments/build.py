@@ -56,10 +56,7 @@ def build(cfg: DictConfig) -> Bench:
     task = make(cfg, "task")
     with blame("held_out"):
         validation, test = (task.held_out(n, cfg.held_out, streams[n], dtype=dtype) for n in ("validation", "test"))
-    sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}
-    network = make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes).to(device, dtype)
-    with blame("init"):
-        network.initialise(maker(cfg, "init"), streams["init"], gate_bias=maker(cfg, "gate_bias"))
+    network = make_network(cfg, task, streams["init"])
     optimizer = make(cfg, "optimizer", params=network.parameters())
     with blame("train"):
         measurements = train(
@@ -75,6 +72,20 @@ def build(cfg: DictConfig) -> Bench:
             **{name: cfg[name] for name in ("steps", "batch", "log_every", "evaluate_every", "stop_when_solved")},
         )
     return Bench(network, task, test, measurements, make(cfg, "tracker"))
+
+
+def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Stack | EncoderDecoder:
+    """The network of a configuration, as wide as the task asks, initialised and under its constraint."""
+    sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}
+    network = make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes)
+    network.to(generator.device, precision(cfg.dtype))
+    with blame("init"):
+        network.initialise(maker(cfg, "init"), generator, gate_bias=maker(cfg, "gate_bias"))
+    with blame("constraint"):
+        constrain = maker(cfg, "constraint")
+        for cell in network.cells():
+            constrain(cell)
+    return network
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnlab.cells import Cell
-from rnnlab.cells.base import pull_back
 from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.cells.elman import Activation
 from rnnlab.networks.dense import Dense
@@ -138,7 +137,8 @@ class Layers(nn.Module):
                 passes[key] = Pass(now, back, path)
                 found.append(turn(h, back))
             if depth and (self.norms or self.residual):
-                links[depth] = self._link(depth, u.detach())
+                norm = {"norm": self.norms[depth - 1], "below": u.detach()} if self.norms else {}
+                links[depth] = Link(**norm, residual=self.residual)
             below, u = u, found[0] if len(found) == 1 else torch.cat(found, -1)
             u = u + below if depth and self.residual else u
         return Trajectory(passes, u, last, lengths, links, feeds)
@@ -156,12 +156,6 @@ class Layers(nn.Module):
     def between(self, layer: int, below: Tensor) -> Tensor:
         """The input of a layer from the output of the one below."""
         return self.norms[layer - 1](below) if layer and self.norms else below
-
-    def _link(self, layer: int, below: Tensor) -> Link:
-        def pull(d: Tensor) -> Tensor:
-            return pull_back(self.norms[layer - 1], (below,), d)[0] if self.norms else d
-
-        return Link(pull, self.residual)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -116,3 +116,5 @@ def test_a_missing_data_file_says_what_to_do(as_a_user, monkeypatch, tmp_path):
     monkeypatch.setattr(digits, "images", digits.images.__wrapped__)
     with pytest.raises(BadInput, match=r"python -m rnnlab\.tasks\.data\.rebuild"):
         build(composed("task=digits"))
+    with pytest.raises(BadInput, match=r"^held_out: mnist needs its four files, .* by task\.folder=FOLDER$"):
+        build(composed("task=mnist", f"task.folder={tmp_path}"))

@@ -11,7 +11,8 @@ import yaml
 from torch import nn
 
 import rnnlab.cells
-from rnnlab.cells import Cell, Elman, ProjectedLSTM
+from rnnlab.cells import LSTM, Cell, Elman, ProjectedLSTM
+from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.networks import Stack
 from tests.choices import files
 
@@ -31,6 +32,8 @@ CELLS = {name: from_conf(path) for name, path in files("cell").items() if name !
     "identity": partial(Elman, activation="identity"),
     "modrelu": partial(Elman, activation="modrelu"),
     "projected": partial(ProjectedLSTM, memory=5),
+    "deep_transition": partial(DeepTransition, cell=partial(Elman, activation="tanh"), maps=3, shortcut=False),
+    "deep_shortcut": partial(DeepTransition, cell=LSTM, maps=2, shortcut=True),
 }
 TORCH = {
     "tanh": partial(nn.RNN, nonlinearity="tanh"),
@@ -69,7 +72,7 @@ class Plain(Cell):
 
     @property
     def tape_size(self):
-        return len(self.inner.U)  # the drive
+        return self.inner.project(torch.zeros(self.inputs)).shape[-1]  # the drive
 
     delta_size = tape_size
 

