@@ -68,13 +68,15 @@ def test_a_bar_may_stand_at_a_margin_from_a_reference_that_is_computed(faked, mo
         assert scores.main([]) == code
 
 
-def test_a_row_without_its_data_is_skipped_aloud(monkeypatch, capsys, tmp_path):
+def test_a_row_whose_data_do_not_ship_is_skipped_aloud_without_them(monkeypatch, capsys):
     def missing(cfg):
         raise scores.BadInput("task: no file") from FileNotFoundError("no file")
 
     monkeypatch.setattr(scores, "build", missing)
     assert scores.main(["tunes"]) == 0
     assert "SKIPPED: task: no file" in capsys.readouterr().out
+    with pytest.raises(scores.BadInput):
+        scores.main(["digits_gru"])
 
 
 def test_the_trigram_model_gets_the_text_that_the_network_is_scored_on():
