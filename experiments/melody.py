@@ -103,8 +103,8 @@ class Reader:
     def mark(self, token: str) -> None:
         """Broken rhythm, a tie or a tuplet."""
         if token[0] == "(":
-            if self.left:
-                raise ValueError(f"a tune needs tuplets of as many notes as they say, {self.left} are missing")
+            if self.left or self.broken != 1:
+                raise ValueError(f"a tune needs what is begun complete before a tuplet, got {token} after {self.notes}")
             self.left = int(token[1])
             self.tuplet = Fraction(IN_THE_TIME_OF.get(self.left, 3 if self.compound else 2), self.left)
         elif not self.notes or self.broken != 1:
@@ -118,7 +118,7 @@ class Reader:
 
     def end_bar(self) -> tuple[Note, ...]:
         if self.broken != 1 or self.left:
-            raise ValueError(f"a tune needs its broken rhythms and tuplets complete at each bar, got {self.notes}")
+            raise ValueError(f"a tune needs what is begun complete at each bar, got {self.notes}")
         notes = tuple(self.notes)
         self.begin_bar()
         return notes

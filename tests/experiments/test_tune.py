@@ -1,4 +1,4 @@
-"""The command that writes tunes: it opens a run folder, samples a network and writes files, or the error is clear."""
+"""The command that writes tunes: a run folder is opened, a network sampled, files written, or the error is clear."""
 
 import json
 

@@ -160,15 +160,14 @@ def test_without_npm_the_error_says_what_needs_it_and_what_can_be_done(monkeypat
 
 
 def test_some_files_are_rebuilt_by_their_names(monkeypatch, tmp_path):
-    downloads(monkeypatch, "Loomings — ‘’".encode())
-    monkeypatch.setattr(rebuild, "__file__", str(tmp_path / "rebuild.py"))
-    monkeypatch.setattr(rebuild.sys, "argv", ["rebuild", "moby_dick"])
-    sha256 = hashlib.sha256("Loomings — ‘’".encode()).hexdigest()
-    monkeypatch.setitem(rebuild.SOURCES, "moby_dick", renamed("moby_dick", sha256))
-    rebuild.main()
+    text = "Loomings — ‘’".encode()
+    downloads(monkeypatch, text)
+    monkeypatch.setattr(rebuild, "FOLDER", tmp_path)  # never the files that ship
+    monkeypatch.setitem(rebuild.SOURCES, "moby_dick", renamed("moby_dick", hashlib.sha256(text).hexdigest()))
+    rebuild.main(["moby_dick"])
     assert [path.name for path in tmp_path.iterdir()] == ["moby_dick.npz"]
     with np.load(tmp_path / "moby_dick.npz") as archive:
-        assert archive["text"].tobytes().decode() == "Loomings — ‘’"
+        assert archive["text"].tobytes() == text
 
 
 def test_movie_reviews_keep_each_line_and_order_what_is_rated_and_said_once():

@@ -57,7 +57,7 @@ def test_a_word_by_hand():
     assert lengths.tolist() == [7]
     assert [names()[code] for code in y[:4, 0]] == ["TH", "R", "UW", "stop"]
     assert y.T.tolist() == [[32, 28, 34, 0] + 12 * [-1]]
-    assert given.T.tolist() == [[0, 32, 28, 34] + 12 * [0]]
+    assert given.T.tolist() == [[0, 32, 28, 34] + 12 * [-1]]
 
 
 @pytest.mark.parametrize(("split", "length"), [("train", 6), ("validation", 9), ("test", 28)])
