@@ -11,7 +11,7 @@ help:
 	@echo "make test   ruff and pytest, as CI does"
 	@echo "make lint   ruff alone"
 	@echo "make bench  speed and memory: 15 minutes"
-	@echo "make scores what trained networks score on the real data, against bars: MINUTES minutes"
+	@echo "make scores what trained networks score on the real data, against bars: 10 minutes"
 
 .venv/.done: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("rnnlab needs python 3.11 or newer, got %d.%d: name another with make PYTHON=python3.11" % v[:2])'

@@ -12,6 +12,7 @@ from rnnlab.tasks import characters, data
 from rnnlab.train import Measurement, evaluate
 from tests.benchmarks import scores
 from tests.benchmarks.references import tokens
+from tests.benchmarks.rows import fixed
 from tests.rnnlab.tasks.every import make, seeded
 
 TINY = ["network.hidden=4", "held_out=8", "batch=2"]
@@ -62,19 +63,21 @@ def test_a_row_that_misses_its_bar_is_marked_and_makes_exit_code_1(name, metrics
 
 def test_a_bar_may_stand_at_a_margin_from_a_reference_that_is_computed(faked, monkeypatch):
     (row,) = (row for row in scores.ROWS if row.name == "sentiment")
-    monkeypatch.setattr(scores, "ROWS", [row._replace(reference=scores.fixed(0.75, "a fake"))])
+    monkeypatch.setattr(scores, "ROWS", [row._replace(reference=fixed(0.75, "a fake"))])
     for error, code in ((0.279, 0), (0.281, 1)):
         faked(error=error)
         assert scores.main([]) == code
 
 
-def test_a_row_without_its_data_is_skipped_aloud(monkeypatch, capsys, tmp_path):
+def test_a_row_whose_data_do_not_ship_is_skipped_aloud_without_them(monkeypatch, capsys):
     def missing(cfg):
         raise scores.BadInput("task: no file") from FileNotFoundError("no file")
 
     monkeypatch.setattr(scores, "build", missing)
     assert scores.main(["tunes"]) == 0
     assert "SKIPPED: task: no file" in capsys.readouterr().out
+    with pytest.raises(scores.BadInput):
+        scores.main(["digits_gru"])
 
 
 def test_the_trigram_model_gets_the_text_that_the_network_is_scored_on():

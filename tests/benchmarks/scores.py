@@ -10,43 +10,21 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from experiments.build import BadInput, Bench, build
-from rnnlab.tasks.base import Task
 from rnnlab.train import Measurement, evaluate
-from tests.benchmarks.references import Reference, tfidf, trigram_bits, trigram_nats
+from tests.benchmarks.references import Reference
+from tests.benchmarks.rows import COMMON, ROWS, Row, command
 
 CONF = Path(__file__).parents[2] / "conf"
-COMMON = "name=scores stop_when_solved=false device=cpu"
-EMBEDDED = "network.input_layers=1 network.activation=identity"
 PATIENCE = 15.0  # seconds between two lines about the same row
-
-Unit = Literal["accuracy", "edit_error", "bits", "nats_per_token"]  # all but the first are better if lower
-
-
-class Row(NamedTuple):
-    """A run and what it has to reach.
-
-    Attributes:
-        bar: None: the value of the reference, `margin` worse.
-        reference: what stands beside it, given the task.
-        overrides: what is typed behind `python -m experiments.train`, without COMMON.
-    """
-
-    name: str
-    unit: Unit
-    bar: float | None
-    reference: Callable[[Task], Reference]
-    overrides: str
-    margin: float = 0.0
 
 
 class Result(NamedTuple):
@@ -68,107 +46,18 @@ class Result(NamedTuple):
         return self.score >= self.bar if self.row.unit == "accuracy" else self.score <= self.bar
 
 
-def fixed(value: float, whose: str) -> Callable[[Task], Reference]:
-    return lambda task: Reference(value, whose)
-
-
-def updates(count: int, lr: float) -> str:
-    """That many, with a rate that falls to 0 along a cosine; the validation split is looked at five times."""
-    return f"steps={count} evaluate_every={-(-count // 4)} optimizer.lr={lr} scheduler=cosine scheduler.T_max={count}"
-
-
-ROWS = [
-    Row(
-        "digits_elman",
-        "accuracy",
-        0.82,
-        fixed(0.850, "torch.nn.RNN, tanh, 64; a linear classifier .928"),
-        f"task=digits cell=elman batch=50 {updates(3000, 0.002)}",
-    ),
-    Row(
-        "digits_gru",
-        "accuracy",
-        0.82,
-        fixed(0.81, "torch.nn.GRU, 64, not converged; a linear classifier .928"),
-        f"task=digits cell=gru batch=50 {updates(1700, 0.005)}",
-    ),
-    Row(
-        "spoken_lstm",
-        "accuracy",
-        0.97,
-        fixed(0.930, "logistic regression on mean and deviation"),
-        f"task=spoken_digits cell=lstm batch=32 held_out=600 {updates(1500, 0.003)}",
-    ),
-    Row(
-        "spoken_gru",
-        "accuracy",
-        0.97,
-        fixed(0.930, "logistic regression on mean and deviation"),
-        f"task=spoken_digits cell=gru batch=32 held_out=600 {updates(1500, 0.003)}",
-    ),
-    Row(
-        "connected_forward",
-        "accuracy",
-        0.83,
-        fixed(0.393, "logistic regression on one frame"),
-        f"task=connected_digits cell=gru batch=16 {updates(1700, 0.005)}",
-    ),
-    Row(
-        "connected_bidirectional",
-        "accuracy",
-        0.92,
-        fixed(0.393, "logistic regression on one frame"),
-        f"task=connected_digits cell=gru network.direction=bidirectional batch=16 {updates(1200, 0.005)}",
-    ),
-    Row(
-        "sentiment",
-        "accuracy",
-        None,
-        tfidf,
-        f"task=sentiment cell=gru network.direction=bidirectional {EMBEDDED} held_out=5000 {updates(1000, 0.001)}",
-        margin=0.03,
-    ),
-    Row(
-        "phonemes",
-        "edit_error",
-        0.25,
-        fixed(0.325, "torch.nn.GRU, 128, words of any length, 100 s"),
-        f"task=phonemes network=encoder_decoder network.hidden=128 cell=gru {EMBEDDED} batch=64 held_out=5000 "
-        + updates(8000, 0.003),
-    ),
-    Row(
-        "characters",
-        "bits",
-        None,
-        partial(trigram_bits, joined=True),
-        f"task=characters network.hidden=128 cell=gru {EMBEDDED} batch=32 held_out=1000 {updates(3000, 0.005)}",
-    ),
-    Row(
-        "tunes",
-        "nats_per_token",
-        None,
-        partial(trigram_nats, joined=False),
-        f"task=tunes network.hidden=128 cell=gru {EMBEDDED} batch=20 held_out=1000 {updates(1700, 0.005)}",
-    ),
-]
-
-
-def command(row: Row) -> str:
-    return f"python -m experiments.train {COMMON} {row.overrides}"
-
-
 def composed(row: Row, *further: str) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", overrides=[*COMMON.split(), "tracker=none", *row.overrides.split(), *further])
 
 
 def measured(row: Row, cfg: DictConfig) -> Result:
-    """Train and score a row; skipped if its data are not here."""
+    """Train and score a row; skipped if its data do not ship and are not here."""
     torch.set_num_threads(cfg.threads)
     try:
         bench = build(cfg)
     except BadInput as error:
-        if not isinstance(error.__cause__, FileNotFoundError):
+        if row.ships or not isinstance(error.__cause__, FileNotFoundError):
             raise
         print(f"  SKIPPED: {error}", flush=True)
         return Result(row, None, math.nan, Reference(math.nan, "SKIPPED: its data are not here"), 0, 0.0, 0.0)
