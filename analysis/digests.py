@@ -16,7 +16,7 @@ import pandas as pd
 
 INIT, TRAINED = "init", "trained"
 COLUMNS = ("decay_per_step", "half_life", "horizon", "horizon_censored", "log10_ratio")
-NAME = re.compile(r"adjoint/L(\d+)/(forward|backward)/(\w+)/(\w+)")
+NAME = re.compile(r"adjoint/L(\d+)/(forward|backward|input|output)/(\w+)/(\w+)")
 SERIES = ["run", "layer", "direction", "part", "stage"]
 
 

@@ -52,6 +52,7 @@ def _figure(frame: pd.DataFrame, title: str) -> Figure:
         for layer, line in zip(layers, grid, strict=True):
             for (direction, part), axes in zip(columns, line, strict=True):
                 panel = frame[(frame["layer"] == layer) & (frame["direction"] == direction) & (frame["part"] == part)]
+                axes.set_visible(len(panel) > 0)
                 for step, profile in panel.groupby("step"):
                     value = profile["log10"].to_numpy()
                     gone = value < low
@@ -60,6 +61,10 @@ def _figure(frame: pd.DataFrame, title: str) -> Figure:
                         start = profile["time"].to_numpy()[gone][profile["lag"].to_numpy()[gone].argmin()]
                         axes.plot(start, 0.03, "v", color=colours[step], transform=axes.get_xaxis_transform())
                 axes.set_title(f"layer {layer}, {direction}, {part}")
+        for row in grid:  # scales stand at the first panel of each row, and at the lowest of each column
+            next(axes for axes in row if axes.get_visible()).tick_params(labelleft=True)
+        for column in grid[::-1].T:
+            next(axes for axes in column if axes.get_visible()).tick_params(labelbottom=True)
         grid[0, 0].set_ylim(low, high)
         grid[0, 0].yaxis.set_major_locator(MaxNLocator(5, integer=True))
         grid[0, 0].yaxis.set_major_formatter(FuncFormatter(style.power_of_ten))

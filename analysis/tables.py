@@ -23,6 +23,7 @@ RECORD = ("run", "name", "scale", "outcome", "code", "steps_done", "wall_seconds
 STATISTICS = ("mean_log10", "log10_rms", "q10", "q50", "q90")
 SCALES = ("smoke", "laptop", "paper")  # from the smallest
 FINISHED = ("solved", "stuck", "diverged")  # the outcomes that a done.json can hold
+DIRECTIONS = ("forward", "backward", "input", "output")  # the latter two of feed-forward layers
 PARTS = ("h", "c")  # of the state, in the order of every table; others come after them
 COLUMNS = ("step", "layer", "direction", "part", "time", "lag", "log10")  # of a profile
 STALE = 300.0  # seconds without a refresh after which running.json belongs to a dead process
@@ -173,7 +174,7 @@ def profile(
         {
             "step": np.repeat(step[n], len(s) * T),
             "layer": layers[at],
-            "direction": pd.Categorical(direction, ["forward", "backward"])[at],
+            "direction": pd.Categorical(direction, DIRECTIONS)[at],
             "part": pd.Categorical(parts, [*PARTS, *sorted(set(parts) - set(PARTS))])[at],
             "time": t,
             "lag": np.tile(lag[s].ravel(), len(n)),

@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rnnlab.networks import Stack
+from rnnlab.networks import EncoderDecoder, Stack
 from rnnlab.probes import Moment, Probe, Reading
 from rnnlab.probes.gradients import counts, global_norm
-from rnnlab.tasks.base import Batch, Task
+from rnnlab.tasks.base import Batch, Task, counted
 
 Outcome = Literal["solved", "stuck", "diverged"]
 Clip = Callable[[Sequence[Tensor], float], bool]
@@ -41,7 +41,7 @@ class Measurement:
 
 
 def train(
-    network: Stack,
+    network: Stack | EncoderDecoder,
     task: Task,
     optimizer: torch.optim.Optimizer,
     *,
@@ -81,6 +81,7 @@ def train(
             drawn = task.draw("train", batch, generator, dtype=parameters[0].dtype)
             outputs, trajectory = network(**drawn.inputs)
             losses = task.losses(outputs, drawn.y)
+            check(task, drawn.x, losses)
             sample_losses = task.sample_losses(losses, drawn.y)
             loss = sample_losses.mean()
             scalars = {"train/loss": loss.item(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
@@ -99,7 +100,7 @@ def train(
             reading = None
             if outcome or schedule(step, steps):  # after backward, before step
                 started = time.perf_counter()
-                moment = Moment(step, network, trajectory, losses, sample_losses, task.scored)
+                moment = Moment(step, network, trajectory, losses, sample_losses, task.scored, counted(drawn.y))
                 reading = merge([probe(moment) for probe in probes])
                 scalars |= reading.scalars
                 probe_seconds += time.perf_counter() - started
@@ -118,12 +119,38 @@ def train(
     return measurements()  # so that wrong numbers are refused by the call itself, before the first is asked for
 
 
+def check(task: Task, x: Tensor, losses: Tensor) -> None:
+    """Refuse what would put the losses at the wrong time, or have torch broadcast them: a task that breaks its word."""
+    wanted = [len(task.scored), x.shape[1]]
+    if len(x) != task.steps or list(losses.shape) != wanted:
+        got = f"{len(x)} steps and {list(losses.shape)}"
+        raise ValueError(
+            f"train needs x of {task.steps} steps and losses [T_y, B] = {wanted} of this task, got {got}: {task}"
+        )
+
+
 @torch.no_grad()
-def evaluate(network: Stack, task: Task, batch: Batch) -> dict[str, float]:
-    """The task's metrics on a whole held-out batch, computed in chunks that bound the memory."""
-    size = max(1, ROWS // len(batch.x))
-    outputs = [network(x)[0] for x in batch.x.split(size, dim=1)]
-    return task.metrics(torch.cat(outputs, dim=-2), batch.y)
+def evaluate(network: Stack | EncoderDecoder, task: Task, batch: Batch) -> dict[str, float]:
+    """The task's metrics on a whole held-out batch, computed in chunks that bound the memory.
+
+    Of a decoder also what it writes by itself: see `Task.written`.
+    """
+    if 0 in batch.x.shape:
+        raise ValueError(f"evaluate needs a batch with steps and samples, got x of {list(batch.x.shape)}")
+    size, B = max(1, ROWS // len(batch.x)), batch.x.shape[1]
+    chunks = [
+        {name: v[rows] if name == "lengths" else v[:, rows] for name, v in batch.inputs.items()}
+        for rows in (slice(first, first + size) for first in range(0, B, size))
+    ]
+    metrics = task.metrics(torch.cat([network(**chunk)[0] for chunk in chunks], dim=-2), batch.y)
+    if task.readout == "decoder":
+        written = batch.y.new_zeros(batch.y.shape)
+        for k, chunk in enumerate(chunks):
+            del chunk["given"]
+            tokens = network.generate(**chunk, steps=task.emitted)
+            written[: len(tokens), k * size : k * size + tokens.shape[1]] = tokens
+        metrics |= task.written(written, batch.y)
+    return metrics
 
 
 def merge(readings: Sequence[Reading]) -> Reading:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnlab.cells import Cell
 from rnnlab.networks.measures import parts, rows
-from rnnlab.networks.stack import Key, Pass, Trajectory, turn
+from rnnlab.networks.trajectory import Key, Pass, Trajectory, turn
 from rnnlab.scaled import Scaled, cat, mapped
 from rnnlab.scan import Block, way_back
 
@@ -21,11 +21,14 @@ class Adjoints(NamedTuple):
 
     Attributes:
         parts: (layer, direction, name) -> [T, ...]; by default the total derivatives [T, B, H] of each part of the
-            state.
+            state. In a decoder's, those of its encoder come first; each counts its rows from its own first step.
+        feeds: dL/du_t of the layers from input to hidden, layer -> [T, B, W], if asked for; a decoder's stand after
+            its encoder's, as in `parts`.
         x: dL/dx_t, [T, B, I], if asked for.
     """
 
     parts: dict[tuple[int, str, str], Tensor | Scaled]
+    feeds: dict[int, Tensor | Scaled]
     x: Tensor | Scaled | None
 
 
@@ -47,24 +50,59 @@ def adjoints(
         d_last: the gradient [B, S] of the last state of some (layer, direction), where a loss reads it besides `out`.
         take: what to keep of each block of the way back, name -> [K, ...]: measures that reduce the state need never
             hold the adjoints of all steps. It is called once per block, last block first in the pass's own time.
+        input_too: whether the feed-forward layers below and the input are asked for.
+
+    Raises:
+        ValueError: `d_out` or a part of `d_last` is not of the shape of what it is the gradient of.
     """
+    _check(trajectory, d_out, d_last)
     found: dict[tuple[int, str, str], Tensor | Scaled] = {}
+    first: dict[Key, Tensor | Scaled] = {}
     layers = {depth for depth, _ in trajectory.passes}
     for depth in sorted(layers, reverse=True):
-        if depth in trajectory.masks:
-            d_out = mapped(d_out, lambda v, depth=depth: v * trajectory.masks[depth])
         down, start = [], 0
         for direction in (name for of, name in trajectory.passes if of == depth):
             key = (depth, direction)
             run = trajectory.passes[key]
             share = slice(start, start := start + run.cell.size)
-            taken, dx = _through(run, key, d_out, share, d_last.get(key), take, input_too=depth > 0 or input_too)
+            deeper = depth > min(layers) or input_too
+            taken, first[key], dx = _through(run, key, d_out, share, d_last.get(key), take, input_too=deeper)
             found |= {(*key, name): turn(v, run.reversed) for name, v in taken.items()}
             if dx is not None:
                 down.append(turn(dx, run.reversed))
         if down:
-            d_out = down[0] if len(down) == 1 else down[0] + down[1]
-    return Adjoints(found, d_out if input_too else None)
+            below = down[0] if len(down) == 1 else down[0] + down[1]
+            if (link := trajectory.links.get(depth)) is not None:
+                below = mapped(below, link.pull)
+                below = below + d_out if link.residual else below
+            d_out = below
+    feeds: dict[int, Tensor | Scaled] = {}
+    for k, feed in reversed(list(enumerate(trajectory.feeds))) if input_too else ():
+        feeds[k] = d_out
+        d_out = mapped(d_out, lambda d, feed=feed: feed.layer.pull(feed.u, d))
+    here = Adjoints(found, feeds, d_out if input_too else None)
+    return here if trajectory.origin is None else _behind(trajectory, first, here, take)
+
+
+def _check(trajectory: Trajectory, d_out: Tensor | Scaled, d_last: Mapping[Key, Tensor | Scaled]) -> None:
+    if d_out.shape != trajectory.out.shape:
+        raise ValueError(f"adjoints needs d_out of shape {list(trajectory.out.shape)}, got {list(d_out.shape)}")
+    shapes = {key: list(run.path.shape[1:]) for key, run in trajectory.passes.items()}
+    for key, d in d_last.items():
+        if list(d.shape) != shapes.get(key):
+            raise ValueError(f"adjoints needs d_last of shapes {shapes}, got {key}: {list(d.shape)}")
+
+
+def _behind(trajectory: Trajectory, first: dict[Key, Tensor | Scaled], here: Adjoints, take: Take) -> Adjoints:
+    """With those of the encoder, which the decoder's initial states came from."""
+    encoder = trajectory.origin.encoder
+    nothing = torch.zeros_like(encoder.out)
+    scaled = any(isinstance(v, Scaled) for v in first.values())
+    d_out = Scaled.of(nothing) if scaled else nothing
+    there = adjoints(encoder, d_out, trajectory.origin.pull(first), take=take, input_too=here.x is not None)
+    behind = len(encoder.feeds)
+    feeds = there.feeds | {behind + k: v for k, v in here.feeds.items()}
+    return Adjoints(there.parts | here.parts, feeds, there.x)
 
 
 def _through(
@@ -76,8 +114,8 @@ def _through(
     take: Take,
     *,
     input_too: bool,
-) -> tuple[dict[str, Tensor | Scaled], Tensor | Scaled | None]:
-    """What `take` says of one pass, and dL/dx, both in the pass's own order of time."""
+) -> tuple[dict[str, Tensor | Scaled], Tensor | Scaled, Tensor | Scaled | None]:
+    """What `take` says of one pass, dL/ds_0, and dL/dx, both in the pass's own order of time."""
     cell, T = run.cell, len(run.path.x)
 
     def direct(steps: slice, after: Tensor) -> Tensor | Scaled:
@@ -98,4 +136,4 @@ def _through(
                 return dx.view_as(x)
 
             dx.append(mapped(block.delta, down))
-    return {name: cat(v[::-1]) for name, v in taken.items()}, cat(dx[::-1]) if input_too else None
+    return {name: cat(v[::-1]) for name, v in taken.items()}, block.carried, cat(dx[::-1]) if input_too else None

@@ -10,7 +10,7 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from rnnlab.cells import GRU, LSTM, Cell, Elman, ProjectedLSTM
-from rnnlab.networks.stack import Pass, Trajectory, spans, turn
+from rnnlab.networks.trajectory import Link, Pass, Trajectory, spans, turn
 from rnnlab.scan import scan
 
 FOREIGN = (nn.RNN, nn.LSTM, nn.GRU)
@@ -129,7 +129,8 @@ def trajectory_of(
     Args:
         x, hx: as `Layout` gives them.
         weights: those of the call, if the module's may have changed since.
-        lengths, masks: as in `Trajectory`.
+        lengths: as in `Trajectory`.
+        masks: layer -> what its output was multiplied with on the way up, [T, B, D]: dropout, with its 1 / (1 - p).
     """
     weights = weights_of(module) if weights is None else weights
     passes, out = {}, x
@@ -146,4 +147,5 @@ def trajectory_of(
         out = torch.cat(found, -1)
         if masks and layer in masks:
             out = out * masks[layer]
-    return Trajectory(passes, out, lengths, dict(masks or {}))
+    links = {layer + 1: Link(mask=mask) for layer, mask in (masks or {}).items()}
+    return Trajectory(passes, out, lengths=lengths, links=links)

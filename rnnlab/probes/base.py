@@ -1,13 +1,14 @@
 """What a probe sees, and what it answers."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rnnlab.networks import Stack, Trajectory
+from rnnlab.networks import EncoderDecoder, Stack, Trajectory
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,16 @@ class Moment:
         losses: of each scored step and sample, with their graph.
         sample_losses: the task's sum or mean of them over the steps, with its graph.
         scored: the time steps that carry a loss.
+        counted: which of them count, of each sample; None: all do.
     """
 
     step: int
-    network: Stack
+    network: Stack | EncoderDecoder
     trajectory: Trajectory
     losses: Float[Tensor, "T_y B"]
     sample_losses: Float[Tensor, " B"]
     scored: range
+    counted: Bool[Tensor, "T_y B"] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Reading:
 def upstream(moment: Moment, loss: Float[Tensor, ""]) -> Float[Tensor, "T B D"]:
     """dL/d(out) of any scalar made of the moment's losses: where the way back through the layers begins."""
     return torch.autograd.grad(loss, moment.trajectory.out, retain_graph=True)[0]
+
+
+def placed(rows: Float[Tensor, "*some n"], start: int, steps: int) -> Float[Tensor, "*some T"]:
+    """What was measured of n steps in a row of all T, NaN where there is nothing: an encoder's and a decoder's."""
+    return torch.nn.functional.pad(rows, (start, steps - start - rows.shape[-1]), value=math.nan)
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import torch
 
 from rnnlab.networks import adjoints
 from rnnlab.networks.measures import drive_norms
-from rnnlab.probes.base import Moment, Reading, upstream
+from rnnlab.probes.base import Moment, Reading, placed, upstream
 from rnnlab.scaled import Scaled
 from rnnlab.statistics import STATISTICS, reduce_samples
 
@@ -23,8 +23,13 @@ class Drive:
 
     def __call__(self, moment: Moment) -> Reading:
         d_out = Scaled.of(upstream(moment, moment.sample_losses.sum()))
-        found = adjoints(moment.trajectory, d_out, take=drive_norms).parts
-        reduced = [reduce_samples(log10.cpu(), moment.trajectory.valid)[0] for log10 in found.values()]
+        run = moment.trajectory
+        found = adjoints(run, d_out, take=drive_norms).parts
+        where = [run.of(layer) for layer, _, _ in found]
+        reduced = [
+            placed(reduce_samples(log10.cpu(), part.valid)[0], part.start, run.stop)
+            for part, log10 in zip(where, found.values(), strict=True)
+        ]
         medians = [statistics[STATISTICS.index("q50")].nanmedian() for statistics in reduced]
         names = [f"drive/L{layer}/{direction}/{gate}/median" for layer, direction, gate in found]
         labels = zip(("drive_layer", "drive_direction", "drive_gate"), zip(*found, strict=True), strict=True)

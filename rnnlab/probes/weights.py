@@ -6,7 +6,7 @@ import torch
 
 from rnnlab.networks import adjoints
 from rnnlab.networks.measures import WeightShares
-from rnnlab.probes.base import Moment, Reading, upstream
+from rnnlab.probes.base import Moment, Reading, placed, upstream
 from rnnlab.scaled import Scaled
 
 
@@ -30,17 +30,18 @@ class Weights:
         found = adjoints(moment.trajectory, d_out, take=shares).parts
         require(moment, {key[:2] for key in found})
         labels = zip(("weight_layer", "weight_direction", "weight_gate"), zip(*found, strict=True), strict=True)
-        cancellation = shares.cancellation()
+        cancellation, run = shares.cancellation(), moment.trajectory
+        rows = [placed(log10.cpu(), run.of(key[0]).start, run.stop) for key, log10 in found.items()]
         return Reading(
             scalars={f"weights/L{of}/{way}/{gate}/cancellation": v for (of, way, gate), v in cancellation.items()},
-            arrays={"weight_log10_norm": torch.stack([log10.cpu() for log10 in found.values()])},
+            arrays={"weight_log10_norm": torch.stack(rows)},
             axes={name: list(values) for name, values in labels},
         )
 
 
 def require(moment: Moment, found: set[tuple[int, str]]) -> None:
     """Refuse cells that have no recurrent product to speak of, rather than leave them out."""
-    for key, run in moment.trajectory.passes.items():
+    for key, run in (item for part in moment.trajectory.both for item in part.passes.items()):
         if key not in found:
             name = type(run.cell).__name__
             raise NotImplementedError(f"weight gradients over time need a cell with `recurrent`, which {name} lacks")

@@ -11,6 +11,6 @@ steps of a block, and a block is small enough to stay in the cache. Read `forwar
 
 from rnnlab.scan.backward import Block, adjoint_scan, way_back
 from rnnlab.scan.differentiable import scan
-from rnnlab.scan.forward import Path
+from rnnlab.scan.forward import Path, padding
 
-__all__ = ["Block", "Path", "adjoint_scan", "scan", "way_back"]
+__all__ = ["Block", "Path", "adjoint_scan", "padding", "scan", "way_back"]

@@ -168,7 +168,7 @@ def _advance(cell: Cell, weights: tuple[Tensor, ...], tape: Tensor, states: Tens
 
 def compiled(cell: Cell, x: Tensor) -> bool:
     """Whether the compiled loops are to be taken: a subclass may have changed the equations, so it must say so."""
-    return vars(type(cell)).get("kernel") is not None and kernels.fits(x)
+    return "kernel" in vars(type(cell)) and cell.kernel is not None and kernels.fits(x)
 
 
 def each_time(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:

@@ -1,26 +1,14 @@
 """The adding problem."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rnnlab.tasks.base import (
-    Batch,
-    Kind,
-    Readout,
-    Split,
-    Task,
-    require_choice,
-    require_positive,
-    require_request,
-    require_whole,
-    squared_error,
-)
-
-Marks = Literal["halves", "anywhere"]
+from rnnlab.tasks.base import Batch, Kind, Readout, Split, Task, require_positive, require_request, squared_error
+from rnnlab.tasks.marks import Marks, marked_numbers, require_marks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +23,8 @@ class Adding(Task):
 
     Args:
         length: T, at least 2.
-        marks: where the two marks stand. "halves": one in the first T // 2 steps and one in the others (Arjovsky 2016),
-            so that the first number has to be carried over at least T / 2 steps; "anywhere": any two steps.
+        marks: where the two marks stand: "halves" (Arjovsky 2016), "anywhere" or "early" (Pascanu 2013), see
+            `marked_numbers`.
         tolerance: a sample is wrong if its absolute error exceeds this; 0.04 in the 1997 paper, whose target is
             scaled to [0, 1] where ours spans [0, 2].
         solved_error: solved if the fraction of wrong samples is below this.
@@ -57,26 +45,14 @@ class Adding(Task):
     chance_loss: ClassVar[float] = 1 / 6  # twice the variance of U(0, 1)
 
     def __post_init__(self) -> None:
-        require_whole("adding", "length", self.length, 2, "to place two marks")
-        require_choice("adding", "marks", self.marks, get_args(Marks))
+        require_marks("adding", self.length, self.marks)
         require_positive("adding", "tolerance", self.tolerance)
         require_positive("adding", "solved_error", self.solved_error)
 
     def draw(self, split: Split, size: int, generator: torch.Generator, *, dtype: torch.dtype = torch.float32) -> Batch:
         require_request("adding", split, size)
-        T, B, device = self.length, size, generator.device
-        values = torch.rand(T, B, generator=generator, device=device, dtype=torch.float32).to(dtype)
-        if self.marks == "halves":
-            first = torch.randint(0, T // 2, (B,), generator=generator, device=device)
-            second = torch.randint(T // 2, T, (B,), generator=generator, device=device)
-        else:  # a random step, and a random non-zero distance around the circle
-            first = torch.randint(0, T, (B,), generator=generator, device=device)
-            second = (first + torch.randint(1, T, (B,), generator=generator, device=device)) % T
-        sample = torch.arange(B, device=device)
-        marks = torch.zeros(T, B, device=device, dtype=dtype)
-        marks[first, sample] = 1
-        marks[second, sample] = 1
-        return Batch(torch.stack((values, marks), -1), (values[first, sample] + values[second, sample]).unsqueeze(-1))
+        x, marked = marked_numbers(self.length, size, self.marks, generator, dtype)
+        return Batch(x, marked.sum(0).unsqueeze(-1))
 
     def losses(self, outputs: Float[Tensor, "B 1"], y: Float[Tensor, "B 1"]) -> Float[Tensor, "1 B"]:
         return squared_error(outputs, y)

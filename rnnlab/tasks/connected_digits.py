@@ -4,12 +4,10 @@ import functools
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rnnlab.tasks import data
 from rnnlab.tasks.base import (
     Batch,
     Kind,
@@ -24,6 +22,7 @@ from rnnlab.tasks.base import (
     require_request,
     require_whole,
 )
+from rnnlab.tasks.spoken_digits import recordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,21 +126,7 @@ def _joined(begin: Int[Tensor, "B J"], end: Int[Tensor, "B J"], length: int) -> 
 
 @functools.cache
 def _split(split: Split) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x [N, 13], standardised by the training frames; y [N]; recording i has the frames starts[i] .. stops[i] - 1.
-
-    float64 on the CPU, recording after recording.
-    """
-    frames, lengths, labels = _recordings(split)
-    reference, stops = _recordings("train")[0], lengths.cumsum()
-    x = (frames - reference.mean(0)) / reference.std(0)
-    x, y, starts, stops = (torch.from_numpy(a) for a in (x, labels.repeat(lengths), stops - lengths, stops))
-    return x, y, starts, stops
-
-
-def _recordings(split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cepstral coefficients [N, 13] of a split, and length and label of each recording."""
-    arrays = data.load("spoken_digits")
-    chosen = arrays["order"][data.part(split, len(arrays["order"]))]
-    lengths = arrays["lengths"].astype("int64")
-    pieces = np.split(arrays["coefficients"] / 16, lengths.cumsum()[:-1])
-    return np.concatenate([pieces[i] for i in chosen]), lengths[chosen], arrays["labels"][chosen].astype("int64")
+    """x [N, 13] and y [N] of all frames; recording i has the frames starts[i] .. stops[i] - 1. On the CPU."""
+    frames, labels = recordings(split)
+    y = labels.repeat_interleave(frames.lengths)
+    return frames.flat, y, frames.starts, frames.starts + frames.lengths

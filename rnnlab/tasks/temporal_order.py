@@ -3,13 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from rnnlab.tasks.base import (
     Batch,
@@ -23,6 +21,7 @@ from rnnlab.tasks.base import (
     require_request,
     require_whole,
 )
+from rnnlab.tasks.order import SYMBOLS, draw_order, require_windows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class TemporalOrder(Task):
     second: Sequence[float]
     solved_error: float
     kind: ClassVar[Kind] = "many-to-one"
-    inputs: ClassVar[int] = 6
+    inputs: ClassVar[int] = SYMBOLS
     outputs: ClassVar[int] = 4
     readout: ClassVar[Readout] = "last"
     reduction: ClassVar[Literal["sum", "mean"]] = "mean"
@@ -62,35 +61,13 @@ class TemporalOrder(Task):
     def __post_init__(self) -> None:
         require_whole("temporal_order", "length", self.length, 2, "to hold two windows")
         require_positive("temporal_order", "solved_error", self.solved_error)
-        for name in ("first", "second"):
-            object.__setattr__(self, name, _fractions(name, getattr(self, name)))  # a tuple can be hashed, a list not
-            steps = self.window(name)
-            if not steps:
-                raise ValueError(
-                    f"temporal_order needs a length at which the window {name} {list(getattr(self, name))} holds "
-                    f"a step, got {self.length}"
-                )
-        if self.first[1] > self.second[0]:
-            raise ValueError(
-                f"temporal_order needs first to end before second begins, got {list(self.first)}, {list(self.second)}"
-            )
-
-    def window(self, name: Literal["first", "second"]) -> range:
-        """The time steps at which the symbol can stand."""
-        start, stop = (math.floor(round(edge * self.length, 9)) for edge in getattr(self, name))  # .29 * 100 < 29
-        return range(start, stop)
+        windows = {"first": self.first, "second": self.second}
+        for name, window in require_windows("temporal_order", self.length, windows).items():
+            object.__setattr__(self, name, window)  # a tuple can be hashed, a list not
 
     def draw(self, split: Split, size: int, generator: torch.Generator, *, dtype: torch.dtype = torch.float32) -> Batch:
         require_request("temporal_order", split, size)
-        device = generator.device
-        symbols = torch.randint(2, 6, (self.length, size), generator=generator, device=device)
-        answer = torch.randint(0, 2, (2, size), generator=generator, device=device)
-        sample = torch.arange(size, device=device)
-        for name, symbol in zip(("first", "second"), answer, strict=True):
-            window = self.window(name)
-            place = torch.randint(window.start, window.stop, (size,), generator=generator, device=device)
-            symbols[place, sample] = symbol
-        return Batch(one_hot(symbols, self.inputs).to(dtype), 2 * answer[0] + answer[1])
+        return draw_order(self.length, size, (self.first, self.second), generator, dtype)
 
     def losses(self, outputs: Float[Tensor, "B 4"], y: Int[Tensor, " B"]) -> Float[Tensor, "1 B"]:
         return cross_entropy(outputs, y)
@@ -100,10 +77,3 @@ class TemporalOrder(Task):
 
     def solved(self, metrics: dict[str, float]) -> bool:
         return metrics["error"] < self.solved_error
-
-
-def _fractions(name: str, window: object) -> tuple[float, ...]:
-    pair = tuple(window) if isinstance(window, Sequence) and not isinstance(window, str) else ()
-    if len(pair) != 2 or not all(isinstance(edge, Real) for edge in pair) or not 0 <= pair[0] < pair[1] <= 1:
-        raise ValueError(f"temporal_order needs {name} to be [from, to] with 0 <= from < to <= 1, got {window!r}")
-    return tuple(float(edge) for edge in pair)

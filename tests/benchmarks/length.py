@@ -18,6 +18,7 @@ from rnnlab.inits import orthogonal_
 from rnnlab.networks import Stack
 from rnnlab.probes import Moment, Profile
 from rnnlab.tasks.adding import Adding
+from tests.rnnlab.oracles import SHALLOW
 
 HIDDEN, LONG, SHORT = 64, 10_000, 100
 CELLS = {"elman": partial(Elman, activation="tanh"), "lstm": LSTM, "gru": GRU}
@@ -38,7 +39,7 @@ def resident() -> float:
 
 def network_of(kind: str, checkpoint_every: int = 0) -> Stack:
     sizes = {"inputs": 2, "outputs": 1, "hidden": HIDDEN, "depth": 1, "direction": "forward", "readout": "last"}
-    network = Stack(CELLS[kind], **sizes, truncate=None, checkpoint_every=checkpoint_every or None)
+    network = Stack(CELLS[kind], **sizes, **SHALLOW, checkpoint_every=checkpoint_every or None)
     return network.initialise(partial(orthogonal_, gain=1.0))
 
 

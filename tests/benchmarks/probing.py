@@ -21,13 +21,14 @@ from rnnlab.tasks.adding import Adding
 from rnnlab.tasks.copying import Copying
 from rnnlab.train import no_clip, stream, train
 from tests.benchmarks.length import CELLS
+from tests.rnnlab.oracles import SHALLOW
 
 BAR = 3.0  # per cent
 
 
 def scheduled(kind: str, task, depth: int, direction: str, steps: int) -> tuple[float, float]:
     """Seconds of the run and of its probes."""
-    sizes = {"inputs": task.inputs, "outputs": task.outputs, "hidden": 64, "depth": depth, "truncate": None}
+    sizes = {"inputs": task.inputs, "outputs": task.outputs, "hidden": 64, "depth": depth, **SHALLOW}
     network = Stack(CELLS[kind], **sizes, direction=direction, readout=task.readout)
     network.initialise(partial(orthogonal_, gain=1.0), stream(0, "init"))
     start = time.perf_counter()

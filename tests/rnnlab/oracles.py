@@ -11,10 +11,10 @@ import yaml
 from torch import nn
 
 import rnnlab.cells
-from rnnlab.cells import Cell, Elman, ProjectedLSTM
+from rnnlab.cells import LSTM, Cell, Elman, ProjectedLSTM
+from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.networks import Stack
-
-CONF = Path(__file__).parents[2] / "conf" / "cell"
+from tests.choices import files
 
 
 def from_conf(path: Path) -> Callable[[int, int], Cell]:
@@ -24,13 +24,16 @@ def from_conf(path: Path) -> Callable[[int, int], Cell]:
     return partial(getattr(importlib.import_module(module), name), **values)
 
 
-# Every cell that a user can choose, by listing conf/cell/, and the variants whose mathematics differs.
-CELLS = {path.stem: from_conf(path) for path in sorted(CONF.glob("*.yaml")) if path.stem != "elman"} | {
+# Every cell that a user can choose, one of their own too, and the variants whose mathematics differs.
+CELLS = {name: from_conf(path) for name, path in files("cell").items() if name != "elman"} | {
     "tanh": partial(Elman, activation="tanh"),
     "relu": partial(Elman, activation="relu"),
     "sigmoid": partial(Elman, activation="sigmoid"),
     "identity": partial(Elman, activation="identity"),
+    "modrelu": partial(Elman, activation="modrelu"),
     "projected": partial(ProjectedLSTM, memory=5),
+    "deep_transition": partial(DeepTransition, cell=partial(Elman, activation="tanh"), maps=3, shortcut=False),
+    "deep_shortcut": partial(DeepTransition, cell=LSTM, maps=2, shortcut=True),
 }
 TORCH = {
     "tanh": partial(nn.RNN, nonlinearity="tanh"),
@@ -69,7 +72,7 @@ class Plain(Cell):
 
     @property
     def tape_size(self):
-        return len(self.inner.U)  # the drive
+        return self.inner.project(torch.zeros(self.inputs)).shape[-1]  # the drive
 
     delta_size = tape_size
 
@@ -93,6 +96,19 @@ def unrolled(cell: Cell, x: torch.Tensor, s_0: torch.Tensor) -> list[torch.Tenso
     return states
 
 
+# A network without any of the depths that a Stack offers beside that of its layers.
+SHALLOW = {
+    "input_layers": 0,
+    "transition": 1,
+    "shortcut": False,
+    "output_layers": 0,
+    "activation": "tanh",
+    "residual": False,
+    "layer_norm": False,
+    "truncate": None,
+}
+
+
 def stack_of(name: str, **settings) -> Stack:
     """A Stack with random parameters, biases too."""
     given = {
@@ -102,7 +118,7 @@ def stack_of(name: str, **settings) -> Stack:
         "depth": 2,
         "direction": "bidirectional",
         "readout": "each",
-        "truncate": None,
+        **SHALLOW,
     }
     network = Stack(CELLS[name], **{**given, **settings})
     for p in network.parameters():

@@ -12,15 +12,14 @@ from rnnlab.networks import Stack
 from rnnlab.probes import Decades, Every, Profile, Reading, StepLosses
 from rnnlab.tasks.adding import Adding
 from rnnlab.train import clip_norm, clip_value, evaluate, merge, no_clip, stream, train
+from tests.rnnlab.oracles import SHALLOW
 
 TASK = Adding(length=20, marks="halves", tolerance=0.04, solved_error=0.01)
 
 
 def network_of(task=TASK, gain=1.0, seed=0) -> Stack:
-    sizes = {"inputs": task.inputs, "outputs": task.outputs, "hidden": 8, "depth": 1}
-    network = Stack(
-        partial(Elman, activation="tanh"), **sizes, direction="forward", readout=task.readout, truncate=None
-    )
+    sizes = {"inputs": task.inputs, "outputs": task.outputs, "hidden": 8, "depth": 1, **SHALLOW}
+    network = Stack(partial(Elman, activation="tanh"), **sizes, direction="forward", readout=task.readout)
     return network.initialise(partial(orthogonal_, gain=gain), stream(seed, "init"))
 
 
