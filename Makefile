@@ -4,13 +4,14 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench constraints
+.PHONY: help demo test lint bench scores constraints
 
 help:
 	@echo "make demo   train and draw the first figure (minutes on 2 CPU cores)"
 	@echo "make test   ruff and pytest, as CI does"
 	@echo "make lint   ruff alone"
 	@echo "make bench  speed and memory: 15 minutes"
+	@echo "make scores what trained networks score on the real data, against bars: 10 minutes"
 
 .venv/.done: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("rnnlab needs python 3.11 or newer, got %d.%d: name another with make PYTHON=python3.11" % v[:2])'
@@ -38,6 +39,9 @@ bench: .venv/.done
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.probing
 	$(BIN)/python -m tests.benchmarks.length
+
+scores: .venv/.done
+	$(BIN)/python -m tests.benchmarks.scores
 
 # Needs uv. What torch itself pins to one exact version (CUDA, triton) is left out: it says nothing more and differs by build.
 constraints:

@@ -10,11 +10,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 from hydra.errors import CompactHydraException
-from hydra.utils import get_class, get_method, instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.tracking import Tracker
-from rnnlab.networks import Stack
+from rnnlab.cells import Cell
+from rnnlab.networks import EncoderDecoder, Stack
+from rnnlab.probes import Probe
 from rnnlab.tasks.base import Batch, Task
 from rnnlab.train import Measurement, stream, train
 
@@ -31,7 +33,7 @@ class Bench:
         measurements: the training itself; nothing is trained before the first is asked for.
     """
 
-    network: Stack
+    network: Stack | EncoderDecoder
     task: Task
     test: Batch
     measurements: Iterator[Measurement]
@@ -40,6 +42,7 @@ class Bench:
 
 PLAIN = {int: Integral, float: Real, str: str, bool: bool}
 OF_THE_SHELL = {"name": str, "seed": int, "held_out": int, "threads": int, "device": str, "dtype": str}
+KINDS = {"cell": Cell, "task": Task, "probes": Probe}  # what users write themselves
 
 
 def build(cfg: DictConfig) -> Bench:
@@ -53,9 +56,7 @@ def build(cfg: DictConfig) -> Bench:
     task = make(cfg, "task")
     with blame("held_out"):
         validation, test = (task.held_out(n, cfg.held_out, streams[n], dtype=dtype) for n in ("validation", "test"))
-    network = make_network(cfg, task).to(device, dtype)
-    with blame("init"):
-        network.initialise(maker(cfg, "init"), streams["init"], gate_bias=maker(cfg, "gate_bias"))
+    network = make_network(cfg, task, streams["init"])
     optimizer = make(cfg, "optimizer", params=network.parameters())
     with blame("train"):
         measurements = train(
@@ -73,10 +74,18 @@ def build(cfg: DictConfig) -> Bench:
     return Bench(network, task, test, measurements, make(cfg, "tracker"))
 
 
-def make_network(cfg: DictConfig, task: Task) -> Stack:
-    """The network of a configuration, as wide as the task asks; not initialised."""
+def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Stack | EncoderDecoder:
+    """The network of a configuration, as wide as the task asks, initialised and under its constraint."""
     sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}
-    return make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes)
+    network = make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes)
+    network.to(generator.device, precision(cfg.dtype))
+    with blame("init"):
+        network.initialise(maker(cfg, "init"), generator, gate_bias=maker(cfg, "gate_bias"))
+    with blame("constraint"):
+        constrain = maker(cfg, "constraint")
+        for cell in network.cells():
+            constrain(cell)
+    return network
 
 
 @contextmanager
@@ -93,16 +102,23 @@ def blame(key: str) -> Iterator[None]:
 def make(cfg: DictConfig, key: str, *args: Any, **runtime: Any) -> Any:
     """The object of one node, with what the file cannot know given at call time."""
     with blame(key):
-        return maker(cfg, key)(*args, **runtime)
+        found = maker(cfg, key)(*args, **runtime)
+        kind = KINDS.get(key.partition(".")[0], object)
+        if not isinstance(found, kind):
+            got = f"{type(found).__module__}.{type(found).__qualname__}"
+            raise ValueError(f"needs a {kind.__name__} as in {kind.__module__}, got {got}")
+        return found
 
 
 def maker(cfg: DictConfig, key: str) -> Any:
     """The class or function of one node with its values bound; the values are checked against its annotations."""
     node = OmegaConf.select(cfg, key)
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise BadInput(f"{key}: needs _target_, the import path of a class or a function, and its settings, got {node}")
     values = OmegaConf.to_container(node, resolve=True)
     target = values.pop("_target_")
     try:
-        found = (get_class if target.rsplit(".", 1)[-1][:1].isupper() else get_method)(target)
+        found = get_method(target)
     except Exception as error:
         raise BadInput(f"{key}._target_: cannot import {target!r}: {error}") from error
     check(key, found, values)
@@ -112,7 +128,10 @@ def maker(cfg: DictConfig, key: str) -> Any:
 def check(key: str, target: Any, values: Mapping[str, Any]) -> None:
     """Refuse keys that the target does not take, and numbers, words and switches of the wrong type."""
     known = inspect.signature(target).parameters
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    try:
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except NameError:  # of a name that is there for a type checker alone
+        hints = {}
     for name, value in values.items():
         if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
             raise BadInput(f"{key}.{name}: {target.__name__} takes no such setting, only {', '.join(known)}")

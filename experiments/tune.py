@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from experiments import melody, midi
-from experiments.build import BadInput, make, make_network, precision
+from experiments.build import BadInput, make, make_network
 from experiments.records import finished
 from rnnlab.networks import Stack
 from rnnlab.tasks.data import abc
@@ -59,7 +59,7 @@ def opened(folder: Path) -> Run:
 
 
 def trained(cfg: DictConfig, task: Tunes, folder: Path) -> Stack:
-    network = make_network(cfg, task).to(dtype=precision(cfg.dtype))
+    network = make_network(cfg, task, torch.Generator())
     weights = torch.load(folder / "weights.pt", weights_only=True, map_location="cpu")
     try:
         network.load_state_dict(weights)

@@ -4,8 +4,8 @@ Start at `rnnlab.scan` (the engine), then `rnnlab.networks`, `rnnlab.probes` and
 `rnnlab.trace` looks inside a model of your own.
 """
 
-from rnnlab.networks import Stack, adjoints
+from rnnlab.networks import EncoderDecoder, Stack, adjoints
 from rnnlab.scaled import Scaled
 from rnnlab.tracing import trace
 
-__all__ = ["Scaled", "Stack", "adjoints", "trace"]
+__all__ = ["EncoderDecoder", "Scaled", "Stack", "adjoints", "trace"]

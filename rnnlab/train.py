@@ -81,6 +81,7 @@ def train(
             drawn = task.draw("train", batch, generator, dtype=parameters[0].dtype)
             outputs, trajectory = network(**drawn.inputs)
             losses = task.losses(outputs, drawn.y)
+            check(task, drawn.x, losses)
             sample_losses = task.sample_losses(losses, drawn.y)
             loss = sample_losses.mean()
             scalars = {"train/loss": loss.item(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
@@ -118,12 +119,24 @@ def train(
     return measurements()  # so that wrong numbers are refused by the call itself, before the first is asked for
 
 
+def check(task: Task, x: Tensor, losses: Tensor) -> None:
+    """Refuse what would put the losses at the wrong time, or have torch broadcast them: a task that breaks its word."""
+    wanted = [len(task.scored), x.shape[1]]
+    if len(x) != task.steps or list(losses.shape) != wanted:
+        got = f"{len(x)} steps and {list(losses.shape)}"
+        raise ValueError(
+            f"train needs x of {task.steps} steps and losses [T_y, B] = {wanted} of this task, got {got}: {task}"
+        )
+
+
 @torch.no_grad()
 def evaluate(network: Stack | EncoderDecoder, task: Task, batch: Batch) -> dict[str, float]:
     """The task's metrics on a whole held-out batch, computed in chunks that bound the memory.
 
     Of a decoder also what it writes by itself: see `Task.written`.
     """
+    if 0 in batch.x.shape:
+        raise ValueError(f"evaluate needs a batch with steps and samples, got x of {list(batch.x.shape)}")
     size, B = max(1, ROWS // len(batch.x)), batch.x.shape[1]
     chunks = [
         {name: v[rows] if name == "lengths" else v[:, rows] for name, v in batch.inputs.items()}

@@ -23,6 +23,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.cells": (set(), SCIENCE),
     "rnnlab.tasks": (set(), SCIENCE),
     "rnnlab.inits": ({"rnnlab.theory"}, SCIENCE),
+    "rnnlab.constraints": ({"rnnlab.cells"}, SCIENCE),
     "rnnlab.scaled": (set(), SCIENCE),  # the number type of the scan, in a file of its own
     "rnnlab.kernels": ({"rnnlab.cells"}, SCIENCE),
     "rnnlab.statistics": (set(), SCIENCE),

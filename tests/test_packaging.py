@@ -78,7 +78,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(["make", *arguments], cwd=folder, env=clean, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "scores"])
 def test_make_sets_nothing_up_twice(clone, target):
     assert "pip install" not in make(clone, "-n", target).stdout
 

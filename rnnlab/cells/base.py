@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import torch
@@ -27,6 +28,7 @@ class Cell(nn.Module, ABC):
         backward   linearise(tape, before, after, delta) -> c; pull(weights, c, a, out)  out += (df/ds)^T a
         gradients  gradients(tape, before, a, delta) -> {name: gradient}                 all rows at once
         compiled   kernel, the name of its loops in `rnnlab.kernels`
+        parallel   diagonal(weights, tape): of a linear, elementwise recurrence; then all steps of a block run at once
 
     The `tape` [N, R] is what `advance` records of a step for the way back: the drive itself unless a cell does better.
     `delta` [N, D] is what `pull` leaves behind: the gradient of the gates' pre-activations, from which `drive` and
@@ -42,6 +44,8 @@ class Cell(nn.Module, ABC):
     blocks: ClassVar[int] = 1  # the state has S = blocks H entries; the first block is the hidden state
     records: ClassVar[int | None] = None  # the tape has R = records H entries; None: it is the drive
     deltas: ClassVar[int | None] = None  # delta has D = deltas H entries; None: it is the gradient of the drive
+    recurrents: ClassVar[tuple[str, ...]] = ("W",)  # dense recurrent matrices, a square block per gate; none: no W
+    parallel: bool = True  # take the steps of a block at once where `diagonal` allows it; False: one after the other
     kernel: str | None = None  # a class that inherits from one with a kernel runs in Python: it may have changed `step`
 
     def __init__(self, inputs: int, size: int):
@@ -51,7 +55,8 @@ class Cell(nn.Module, ABC):
                 raise ValueError(f"{type(self).__name__.lower()} needs {name} >= 1, got {value}")
         self.inputs, self.size = inputs, size
         self.U = nn.Parameter(torch.zeros(len(self.gates) * size, inputs))
-        self.W = nn.Parameter(torch.zeros(len(self.gates) * size, size))
+        if "W" in self.recurrents:
+            self.W = nn.Parameter(torch.zeros(len(self.gates) * size, size))
         self.b = nn.Parameter(torch.zeros(len(self.gates) * size))
 
     @property
@@ -82,8 +87,10 @@ class Cell(nn.Module, ABC):
         """
         if self.materialised() is not self:
             raise ValueError("initialise a cell before its weights are parametrised, not after")
-        for W, U in zip(self.W.split(self.size), self.U.split(self.size), strict=True):
-            recurrent(W, generator=generator)
+        recurrents = self.W.split(self.size) if "W" in self.recurrents else ()
+        for W, U in zip_longest(recurrents, self.U.split(self.size)):
+            if W is not None:
+                recurrent(W, generator=generator)
             nn.init.xavier_uniform_(U, generator=generator)
         self.b.zero_()
         if gate_bias is not None:
@@ -139,6 +146,11 @@ class Cell(nn.Module, ABC):
         else:
             room.copy_(self.project(x))
 
+    def diagonal(self, weights: tuple[Tensor, ...], tape: Tensor) -> Rows:
+        """(decay, entry) of a laid block whose recurrence is s_t = decay_t s_{t-1} + entry_t, entry by entry as `split`
+        gives the state, real or complex; decay may lack the axes [K, B]. Nothing: the recurrence is another one."""
+        return ()
+
     def slots(self, tape: Tensor) -> Rows:
         """The views of the tape that `advance` reads and writes."""
         return (tape,)
@@ -190,9 +202,9 @@ class Cell(nn.Module, ABC):
         with torch.enable_grad():
             at = at.detach().requires_grad_(input_too)
             wanted = [*([at] if input_too else []), *named.values()]
-            if not wanted:
+            if not wanted or not (y := function(at)).requires_grad:  # a step may have no parameters of its own
                 return None, {}
-            found = list(torch.autograd.grad(function(at), wanted, a, allow_unused=True))
+            found = list(torch.autograd.grad(y, wanted, a, allow_unused=True))
         d_at = found.pop(0) if input_too else None
         return d_at, {name: g for name, g in zip(named, found, strict=True) if g is not None}
 

@@ -33,7 +33,9 @@ class CoRNN(Cell):
     """
 
     blocks = 2
+    recurrents = ("W", "Wz")
     records = 1  # tape: tanh(.)
+    recurrents = ("W", "Wz")
 
     def __init__(self, inputs: int, size: int, *, dt: float, gamma: float, epsilon: float):
         super().__init__(inputs, size)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from rnnlab.cells.base import Cell, Rows
 
-Activation = Literal["tanh", "relu", "sigmoid", "identity", "modrelu"]
+Activation = Literal["tanh", "relu", "sigmoid", "identity"]  # these alone, where there is no parameter beta
+CellActivation = Literal[Activation, "modrelu"]
 
 
 def modrelu(z: Tensor, beta: Tensor) -> Tensor:
@@ -58,10 +59,10 @@ class Elman(Cell):
 
     records = 0
 
-    def __init__(self, inputs: int, size: int, *, activation: Activation):
+    def __init__(self, inputs: int, size: int, *, activation: CellActivation):
         super().__init__(inputs, size)
         if activation not in FUNCTIONS:
-            known = ", ".join(get_args(Activation))
+            known = ", ".join(get_args(CellActivation))
             raise ValueError(f"elman needs an activation out of {known}, got {activation!r}")
         self.activation = activation
         self.g, self.g_, self.slope = (table[activation] for table in (FUNCTIONS, IN_PLACE, SLOPES))

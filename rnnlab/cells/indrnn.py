@@ -36,6 +36,7 @@ class IndRNN(Cell):
         Li, Li, Cook, Zhu, Gao, Independently recurrent neural network (IndRNN), 2018, eq. 2 to 4.
     """
 
+    recurrents = ()
     records = 0
 
     def __init__(self, inputs: int, size: int, *, activation: Activation, bound: float | None):
@@ -47,7 +48,6 @@ class IndRNN(Cell):
             raise ValueError(f"indrnn needs a positive, finite bound of abs(u), or none, got {bound}")
         self.bound = bound
         self.g, self.g_, self.slope = (table[activation] for table in (FUNCTIONS, IN_PLACE, SLOPES))
-        del self.W
         self.u = nn.Parameter(torch.zeros(size))
 
     @torch.no_grad()
@@ -58,10 +58,9 @@ class IndRNN(Cell):
         *,
         gate_bias: Callable[..., Any] | None = None,
     ) -> None:
-        """u ~ U(0, bound), or U(0, 1) without one; U Glorot-uniform, b zeros. There is no W and no gate to fill."""
+        """As every cell, and u ~ U(0, bound), or U(0, 1) without one."""
+        super().initialise(recurrent, generator, gate_bias=gate_bias)
         self.u.uniform_(0, self.bound or 1.0, generator=generator)
-        nn.init.xavier_uniform_(self.U, generator=generator)
-        self.b.zero_()
 
     def step(self, z: Tensor, s: Tensor) -> Tensor:
         u = self.u if self.bound is None else self.u.clamp(-self.bound, self.bound)

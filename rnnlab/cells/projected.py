@@ -28,6 +28,7 @@ class ProjectedLSTM(Cell):
 
     gates = ("i", "f", "g", "o")
     blocks = 2
+    recurrents = ()  # W [H, P] of a gate is not square
 
     def __init__(self, inputs: int, size: int, *, memory: int):
         super().__init__(inputs, size)

@@ -51,7 +51,11 @@ def adjoints(
         take: what to keep of each block of the way back, name -> [K, ...]: measures that reduce the state need never
             hold the adjoints of all steps. It is called once per block, last block first in the pass's own time.
         input_too: whether the feed-forward layers below and the input are asked for.
+
+    Raises:
+        ValueError: `d_out` or a part of `d_last` is not of the shape of what it is the gradient of.
     """
+    _check(trajectory, d_out, d_last)
     found: dict[tuple[int, str, str], Tensor | Scaled] = {}
     first: dict[Key, Tensor | Scaled] = {}
     layers = {depth for depth, _ in trajectory.passes}
@@ -78,6 +82,15 @@ def adjoints(
         d_out = mapped(d_out, lambda d, feed=feed: feed.layer.pull(feed.u, d))
     here = Adjoints(found, feeds, d_out if input_too else None)
     return here if trajectory.origin is None else _behind(trajectory, first, here, take)
+
+
+def _check(trajectory: Trajectory, d_out: Tensor | Scaled, d_last: Mapping[Key, Tensor | Scaled]) -> None:
+    if d_out.shape != trajectory.out.shape:
+        raise ValueError(f"adjoints needs d_out of shape {list(trajectory.out.shape)}, got {list(d_out.shape)}")
+    shapes = {key: list(run.path.shape[1:]) for key, run in trajectory.passes.items()}
+    for key, d in d_last.items():
+        if list(d.shape) != shapes.get(key):
+            raise ValueError(f"adjoints needs d_last of shapes {shapes}, got {key}: {list(d.shape)}")
 
 
 def _behind(trajectory: Trajectory, first: dict[Key, Tensor | Scaled], here: Adjoints, take: Take) -> Adjoints:

@@ -126,11 +126,11 @@ class EncoderDecoder(nn.Module):
             given: what the decoder reads: 0, then the target but for its last token; -1 behind the end.
 
         Raises:
-            ValueError: see `Stack.forward`.
+            ValueError: see `Stack.forward`; what is given is not whole tokens [T_y, B], each below O, or has a -1
+                before its end.
         """
         encoded = self.encoder.run(x, lengths)
-        if given.ndim != 2 or given.shape[1] != x.shape[1]:
-            raise ValueError(f"encoder_decoder needs given of [T_y, B = {x.shape[1]}], got {list(given.shape)}")
+        self.check(given, x.shape[1])
         steps = (given >= 0).sum(0).cpu()
         lengths = None if bool((steps == len(given)).all()) else steps
         y, written = self.decoder(given.clamp_min(0), lengths, self.across(encoded.last))
@@ -139,6 +139,19 @@ class EncoderDecoder(nn.Module):
         last = {(self.depth + layer, name): s for (layer, name), s in written.last.items()}
         origin = Origin(encoded, self.pull)
         return y, replace(written, passes=passes, links=links, last=last, origin=origin)
+
+    def check(self, given: Tensor, samples: int) -> None:
+        """Refuse what is not a token of the decoder at the first step of each sample, and at each until its end."""
+        if given.ndim != 2 or given.shape[1] != samples or not len(given) or given.dtype != torch.int64:
+            got = f"{given.dtype} of {list(given.shape)}"
+            raise ValueError(f"encoder_decoder needs given of torch.int64 [T_y >= 1, B = {samples}], got {got}")
+        least, most = (int(v) for v in torch.aminmax(given))
+        if least < -1 or most >= self.decoder.inputs:
+            rule = f"tokens from 0 to {self.decoder.inputs - 1} in given, or -1"
+            raise ValueError(f"encoder_decoder needs {rule}, got {least if least < -1 else most}")
+        late = (given[1:] >= 0) & (given[:-1] < 0)
+        if bool((given[0] < 0).any() | late.any()):
+            raise ValueError("encoder_decoder needs -1 in given behind the end of a sample, got one before a token")
 
     def across(self, last: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
         """The decoder's initial states from the encoder's last."""
@@ -168,6 +181,8 @@ class EncoderDecoder(nn.Module):
         steps: int,
     ) -> Int[Tensor, "T_y B"]:
         """What the decoder writes by itself: at each step its most probable token, until all samples have stopped."""
+        if steps < 1:
+            raise ValueError(f"generate needs steps >= 1, got {steps}")
         stream = Stream(self.decoder, self.across(self.encoder.run(x, lengths).last))
         token = torch.full((x.shape[1],), STOP, device=x.device)
         written, stopped = [], torch.zeros_like(token, dtype=torch.bool)

@@ -147,5 +147,5 @@ def trajectory_of(
         out = torch.cat(found, -1)
         if masks and layer in masks:
             out = out * masks[layer]
-    links = {layer + 1: Link(lambda d, mask=mask: d * mask, residual=False) for layer, mask in (masks or {}).items()}
+    links = {layer + 1: Link(mask=mask) for layer, mask in (masks or {}).items()}
     return Trajectory(passes, out, lengths=lengths, links=links)

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnlab.cells import Cell
-from rnnlab.cells.base import pull_back
 from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.cells.elman import Activation
 from rnnlab.networks.dense import Dense
@@ -119,6 +118,7 @@ class Layers(nn.Module):
         states: Mapping[Key, Float[Tensor, "B S"]] = MappingProxyType({}),
     ) -> Trajectory:
         """Run all layers over a sequence, from the given initial states, 0 where none is given."""
+        self.check_states(states)
         if lengths is not None:
             lengths = lengths.cpu()
             if x.is_floating_point() and x.shape[1:2] == lengths.shape:
@@ -137,7 +137,8 @@ class Layers(nn.Module):
                 passes[key] = Pass(now, back, path)
                 found.append(turn(h, back))
             if depth and (self.norms or self.residual):
-                links[depth] = self._link(depth, u.detach())
+                norm = {"norm": self.norms[depth - 1], "below": u.detach()} if self.norms else {}
+                links[depth] = Link(**norm, residual=self.residual)
             below, u = u, found[0] if len(found) == 1 else torch.cat(found, -1)
             u = u + below if depth and self.residual else u
         return Trajectory(passes, u, last, lengths, links, feeds)
@@ -156,12 +157,6 @@ class Layers(nn.Module):
         """The input of a layer from the output of the one below."""
         return self.norms[layer - 1](below) if layer and self.norms else below
 
-    def _link(self, layer: int, below: Tensor) -> Link:
-        def pull(d: Tensor) -> Tensor:
-            return pull_back(self.norms[layer - 1], (below,), d)[0] if self.norms else d
-
-        return Link(pull, self.residual)
-
     @property
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
@@ -170,8 +165,9 @@ class Layers(nn.Module):
         """Refuse an input that is not one: its shape, its tokens, NaN; lengths that are not from 1 to T."""
         name = type(self).__name__.lower()
         tokens = not x.is_floating_point()
-        if x.ndim != (2 if tokens else 3) or 0 in x.shape or not (tokens or x.shape[-1] == self.inputs):
-            wanted = f"numbers [T >= 1, B >= 1, I = {self.inputs}] or tokens [T >= 1, B >= 1]"
+        fits = x.ndim == 2 and x.dtype == torch.int64 if tokens else x.ndim == 3 and x.shape[-1] == self.inputs
+        if not fits or 0 in x.shape:
+            wanted = f"numbers [T >= 1, B >= 1, I = {self.inputs}] or tokens [T >= 1, B >= 1] of torch.int64"
             raise ValueError(f"{name} needs x of {wanted}, got {x.dtype} of {list(x.shape)}")
         if tokens:
             least, most = (int(v) for v in torch.aminmax(x))
@@ -181,10 +177,23 @@ class Layers(nn.Module):
         if lengths is not None and not _fits(lengths, *x.shape[:2]):
             got = lengths.tolist()
             raise ValueError(f"{name} needs B = {x.shape[1]} lengths from 1 to T = {len(x)}, got {got}")
-        if not tokens and x.isnan().any():
-            t, b, i = x.isnan().nonzero()[0].tolist()
-            raise ValueError(f"{name} needs numbers in x, got NaN at step {t} of sample {b}, input {i}")
+        if not (tokens or x.isfinite().all()):
+            t, b, i = (~x.isfinite()).nonzero()[0].tolist()
+            got = "NaN" if x[t, b, i].isnan() else "inf"
+            raise ValueError(f"{name} needs finite numbers in x, got {got} at step {t} of sample {b}, input {i}")
+        if not tokens and x.dtype != self.dtype:
+            raise ValueError(f"{name} needs x of its parameters' {self.dtype}, got {x.dtype}")
+
+    def check_states(self, states: Mapping[Key, Tensor]) -> None:
+        """Refuse initial states of a layer and direction that are not there, or of another size."""
+        keys = [(depth, direction) for depth in range(len(self.layers)) for direction in self.directions]
+        sizes = dict(zip(keys, (cell.state_size for cell in self.cells()), strict=True))
+        for key, s in states.items():
+            if key not in sizes or s.ndim != 2 or s.shape[1] != sizes[key]:
+                wanted = f"states (layer, direction): [B, S] with S of {sizes}"
+                raise ValueError(f"{type(self).__name__.lower()} needs {wanted}, got {key}: {list(s.shape)}")
 
 
 def _fits(lengths: Tensor, steps: int, samples: int) -> bool:
-    return lengths.shape == (samples,) and bool(((lengths >= 1) & (lengths <= steps)).all())
+    whole = lengths.shape == (samples,) and not lengths.is_floating_point()
+    return whole and bool(((lengths >= 1) & (lengths <= steps)).all())

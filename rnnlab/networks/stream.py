@@ -18,7 +18,8 @@ class Stream:
         y_1 = stream(x_1)
 
     A readout of the final states gives, at each step, what the answer were if the sequence ended here. No graph is
-    kept, nothing of the network changes; several streams of one network are independent.
+    kept, nothing of the network changes; several streams of one network are independent. Begin a new one after an
+    update of the weights.
 
     Args:
         network: a `Stack` of forward layers.
@@ -35,13 +36,16 @@ class Stream:
                 f"stream needs a forward network, got a {kind} one: its states run from the last input to the first, "
                 "so the whole sequence is needed before any output"
             )
+        network.check_states(states)
         self.network, self.states = network, dict(states)
+        with torch.no_grad():  # what a constraint computes is computed once
+            self.cells = [cell.materialised() for cell in network.cells()]
 
     @torch.no_grad()
     def __call__(self, x: Float[Tensor, "B I"] | Int[Tensor, " B"]) -> Float[Tensor, "B O"]:
         self.network.check(x[None], None)
         u, _ = self.network.enter(x)
-        for depth, (cell,) in enumerate(self.network.layers):
+        for depth, cell in enumerate(self.cells):
             key, v = (depth, "forward"), self.network.between(depth, u)
             s = self.states.get(key)
             s = v.new_zeros(len(v), cell.state_size) if s is None else s

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnnlab.cells import Cell
+from rnnlab.cells.base import pull_back
 from rnnlab.networks.dense import Dense
 from rnnlab.scan import Path
 
@@ -24,16 +25,23 @@ class Pass(NamedTuple):
 
 
 class Link(NamedTuple):
-    """How the input of a layer came from what is below it.
+    """How the input v of a layer came from the output o of the one below: v = mask o, or v = norm(o), or v = o.
 
     Attributes:
-        pull: from the gradient of the layer's input to that of what is below: dropout's mask, layer norm; linear, and
-            on each row alone.
-        residual: whether what is below was also added to the layer's output.
+        mask: of dropout, with its 1 / (1 - p).
+        norm, below: layer norm, and the o that it was given.
+        residual: whether o was also added to the layer's output.
     """
 
-    pull: Callable[[Tensor], Tensor]
-    residual: bool
+    mask: Float[Tensor, "T B D"] | None = None
+    norm: nn.LayerNorm | None = None
+    below: Float[Tensor, "T B D"] | None = None
+    residual: bool = False
+
+    def pull(self, d: Tensor) -> Tensor:
+        """dL/do but for the residual path, from dL/dv: linear, and on each row alone."""
+        d = d if self.mask is None else d * self.mask
+        return d if self.norm is None else pull_back(self.norm, (self.below,), d)[0]
 
 
 class Feed(NamedTuple):

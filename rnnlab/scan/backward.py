@@ -10,6 +10,7 @@ from torch import Tensor
 from rnnlab import kernels
 from rnnlab.cells import Cell
 from rnnlab.scaled import ZERO, Scaled, cat, mapped
+from rnnlab.scan import parallel
 from rnnlab.scan.forward import Path, between, compiled, each_time, starts
 
 RENORMALISE = 32  # steps at one scale per row in log-range, fewer where the range needs it
@@ -127,8 +128,10 @@ def _puller(cell: Cell, weights: tuple[Tensor, ...], tape: Tensor, states: Tenso
         return lambda few, a: kernels.backward(
             cell.kernel, weights, tape[few], states[few.start : few.stop + 1], a, delta[few]
         )
-    rows = (x.flatten(0, 1) for x in (tape, states[:-1], states[1:], delta))
-    c = each_time(tuple(x.unflatten(0, tape.shape[:2]) for x in cell.linearise(*rows)))
+    c = cell.linearise(*(x.flatten(0, 1) for x in (tape, states[:-1], states[1:], delta)))
+    if parallel.fits(cell, states):
+        return _all_at_once(cell, weights, tape, c)
+    c = each_time(tuple(x.unflatten(0, tape.shape[:2]) for x in c))
 
     def loop(few: slice, a: Tensor) -> None:
         slices, pull = each_time(cell.split(a)), cell.pull
@@ -136,6 +139,19 @@ def _puller(cell: Cell, weights: tuple[Tensor, ...], tape: Tensor, states: Tenso
             pull(weights, c_t, late, early)
 
     return loop
+
+
+def _all_at_once(cell: Cell, weights: tuple[Tensor, ...], tape: Tensor, c: tuple[Tensor, ...]) -> Pull:
+    """The adjoints by a parallel scan; then `pull`, which works on rows, leaves delta for all of them."""
+    decay, B = cell.diagonal(weights, tape)[0].conj().resolve_conj(), tape.shape[1]
+
+    def scan(few: slice, a: Tensor) -> None:
+        (s,) = cell.split(a)
+        parallel.backward(decay[few] if decay.ndim == s.ndim else decay, s)
+        late, rows = a[1:].flatten(0, 1), slice(few.start * B, few.stop * B)
+        cell.pull(weights, tuple(x[rows] for x in c), cell.split(late), cell.split(torch.zeros_like(late)))
+
+    return scan
 
 
 def _stretch(

@@ -54,14 +54,16 @@ def scan(
     T, B = x.shape[:2]
     if s_0 is None:
         s_0 = x.new_zeros(B, cell.state_size)
-    elif s_0.shape != (B, cell.state_size):
-        raise ValueError(f"scan needs s_0 of shape [B, S] = {[B, cell.state_size]}, got {list(s_0.shape)}")
+    elif s_0.shape != (B, cell.state_size) or s_0.dtype != x.dtype:
+        got = f"{s_0.dtype} {list(s_0.shape)}"
+        raise ValueError(f"scan needs s_0 of {x.dtype} and shape [B, S] = {[B, cell.state_size]}, got {got}")
     for name, value in (("truncate", truncate), ("checkpoint_every", checkpoint_every)):
         if value is not None and value < 1:
             raise ValueError(f"scan needs {name} >= 1 steps, got {value}")
     if spans is not None:
         spans = spans.cpu()
-        if spans.shape != (2, B) or not ((spans[0] >= 0) & (spans[0] < spans[1]) & (spans[1] <= T)).all():
+        fits = spans.shape == (2, B) and not spans.is_floating_point()
+        if not fits or not ((spans[0] >= 0) & (spans[0] < spans[1]) & (spans[1] <= T)).all():
             raise ValueError(f"scan needs spans [2, B = {B}] with 0 <= first < stop <= T = {T}, got {spans.tolist()}")
         x = x.masked_fill(padding(spans, slice(0, T)).to(x.device), 0)
     cell, settings = cell.materialised(), (spans, truncate, checkpoint_every)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rnnlab import kernels
 from rnnlab.cells import Cell
+from rnnlab.scan import parallel
 
 ROWS = 2048  # rows of a block (steps x samples): enough for an efficient product, and still in the cache
 LEAST = 32  # and never fewer steps than this
@@ -155,6 +156,10 @@ def _advance(cell: Cell, weights: tuple[Tensor, ...], tape: Tensor, states: Tens
     """The loop forward, in place."""
     if compiled(cell, states):
         return kernels.forward(cell.kernel, weights, tape, states)
+    if parallel.fits(cell, states):
+        (s,), (decay, entry) = cell.split(states), cell.diagonal(weights, tape)
+        s[1:] = entry
+        return parallel.forward(decay, s)
     s, slots, advance = each_time(cell.split(states)), each_time(cell.slots(tape)) or repeat(()), cell.advance
     for slot, before, after in zip(slots, s, s[1:], strict=False):
         advance(weights, slot, before, after)

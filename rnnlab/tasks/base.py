@@ -105,7 +105,12 @@ class Task(ABC):
         if self.reduction == "sum":
             return losses.sum(0)
         scored = counted(y)
-        return losses.mean(0) if scored is None else losses.sum(0) / scored.sum(0)
+        if scored is None:
+            return losses.mean(0)
+        if not bool(scored.any(0).all()):
+            empty = int(scored.any(0).int().argmin())
+            raise ValueError(f"a mean over steps needs a target that counts in every sample, sample {empty} has none")
+        return losses.sum(0) / scored.sum(0)
 
     @abstractmethod
     def metrics(self, outputs: Tensor, y: Tensor) -> dict[str, float]:
@@ -121,6 +126,9 @@ class Task(ABC):
         edit_error        edit distance over the length of the target, both summed over the samples
         sequence_error    fraction of the samples that are not right as a whole
         """
+        if tokens.shape[1:] != y.shape[1:] or 0 in y.shape:
+            got = f"{list(tokens.shape)} and {list(y.shape)}"
+            raise ValueError(f"written needs tokens [T, B] and y [T_y >= 1, B >= 1] of the same samples, got {got}")
         pairs = [(_until_stop(a), _until_stop(b)) for a, b in zip(tokens.T.tolist(), y.T.tolist(), strict=True)]
         distances = [edit_distance(a, b) for a, b in pairs]
         return {
@@ -144,8 +152,9 @@ def cross_entropy(outputs: Float[Tensor, "*T_y B O"], y: Int[Tensor, "*T_y B"]) 
     """-log softmax(outputs)[y] in nats, 0 where y is -1; a last-step loss gets a time axis of length one.
 
     Raises:
-        ValueError: a target outside the vocabulary.
+        ValueError: shapes that do not fit, an empty batch, a target outside the vocabulary.
     """
+    _require_pairs("cross_entropy", outputs, y, classes=True)
     least, most = torch.aminmax(y)
     if least < UNSCORED or most >= outputs.shape[-1]:
         wrong = int(least if least < UNSCORED else most)
@@ -158,12 +167,9 @@ def binary_cross_entropy(outputs: Float[Tensor, "*T_y B O"], y: Float[Tensor, "*
     """-y log p - (1 - y) log(1 - p) in nats with p = sigmoid(outputs), summed over the outputs.
 
     Raises:
-        ValueError: if the shapes differ, or a target is not 0 or 1.
+        ValueError: if the shapes differ, of an empty batch, or if a target is not 0 or 1.
     """
-    if outputs.shape != y.shape:
-        raise ValueError(
-            f"binary_cross_entropy needs outputs of y's shape {tuple(y.shape)}, got {tuple(outputs.shape)}"
-        )
+    _require_pairs("binary_cross_entropy", outputs, y)
     if not bool(((y == 0) | (y == 1)).all()):
         raise ValueError(f"binary_cross_entropy needs targets 0 or 1, got {y[(y != 0) & (y != 1)][0].item()}")
     found = functional.binary_cross_entropy_with_logits(outputs, y, reduction="none")
@@ -174,10 +180,12 @@ def squared_error(outputs: Float[Tensor, "*T_y B O"], y: Float[Tensor, "*T_y B O
     """Squared distance, summed over the outputs; a last-step loss gets a time axis of length one.
 
     Raises:
-        ValueError: if the shapes differ, because subtraction would broadcast silently.
+        ValueError: if the shapes differ, because subtraction would broadcast silently; of an empty batch, or if a
+            target is not finite.
     """
-    if outputs.shape != y.shape:
-        raise ValueError(f"squared_error needs outputs of y's shape {tuple(y.shape)}, got {tuple(outputs.shape)}")
+    _require_pairs("squared_error", outputs, y)
+    if not bool(y.isfinite().all()):
+        raise ValueError(f"squared_error needs finite targets, got {y[~y.isfinite()][0].item()}")
     return (outputs - y).square().sum(-1).view(-1, y.shape[-2])
 
 
@@ -186,17 +194,33 @@ def misclassified(outputs: Float[Tensor, "*T_y B O"], y: Int[Tensor, "*T_y B"]) 
 
     False where y is -1; so divide by the number of steps that count, as `error_rate` does.
     """
+    _require_pairs("misclassified", outputs, y, classes=True)
     return ((outputs.argmax(-1) != y) | outputs.isnan().any(-1)) & (y != UNSCORED)
 
 
 def error_rate(outputs: Float[Tensor, "*T_y B O"], y: Int[Tensor, "*T_y B"]) -> float:
     """Fraction of the steps that count, of all samples together, whose most probable class is wrong."""
-    return misclassified(outputs, y).double().sum().item() / int((y != UNSCORED).sum())
+    wrong, scored = misclassified(outputs, y).double().sum().item(), int((y != UNSCORED).sum())
+    if not scored:
+        raise ValueError("error_rate needs a target that counts, got none")
+    return wrong / scored
 
 
 def wrong_bits(outputs: Float[Tensor, "*T_y B O"], y: Float[Tensor, "*T_y B O"]) -> Bool[Tensor, "*T_y B O"]:
     """Whether an output is not on its target's side of 0. True where it is 0 or NaN, which says nothing."""
+    _require_pairs("wrong_bits", outputs, y)
     return ~(outputs * (2 * y - 1) > 0)
+
+
+def _require_pairs(name: str, outputs: Tensor, y: Tensor, *, classes: bool = False) -> None:
+    """Raise ValueError unless every output of a batch has its target, where torch would broadcast or reduce nothing."""
+    if outputs.ndim != y.ndim + classes or outputs.shape[: y.ndim] != y.shape:
+        more = " and an axis of classes" if classes else ""
+        raise ValueError(f"{name} needs outputs of y's shape {tuple(y.shape)}{more}, got {tuple(outputs.shape)}")
+    if 0 in outputs.shape:
+        raise ValueError(f"{name} needs at least one step, sample and output, got outputs {tuple(outputs.shape)}")
+    if y.dtype != torch.int64 if classes else not y.is_floating_point():
+        raise ValueError(f"{name} needs {'classes of torch.int64' if classes else 'numbers'} as y, got {y.dtype}")
 
 
 def shifted(y: Int[Tensor, "T_y B"]) -> Int[Tensor, "T_y B"]:

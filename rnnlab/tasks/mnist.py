@@ -138,9 +138,7 @@ def _files(folder: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def _pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
     pixels, digits = _idx(images, (28, 28)).reshape(-1, PIXELS), _idx(labels, ())
     if len(pixels) != len(digits):
-        raise ValueError(
-            f"mnist needs a label for each of the {len(pixels)} images, got {len(digits)} in {labels.name}"
-        )
+        raise ValueError(f"mnist needs {len(pixels)} labels in {labels.name}, one for each image, got {len(digits)}")
     return pixels, digits
 
 

@@ -34,7 +34,8 @@ class Parity(Task):
 
     Args:
         length: T. The longest dependency spans T - 1 steps.
-        solved_error: solved if the fraction of wrong answers is below this; ours.
+        solved_error: solved if the fraction of wrong answers is below this. Ours; a torch.nn.GRU of 64 units stays at
+            chance for some 2,000 updates and then jumps (T = 6, Adam 1e-2), or never leaves it (T = 10, Adam 3e-3).
 
     Reference:
         Minsky & Papert, Perceptrons, 1969; as a test of memory Bengio, Simard, Frasconi, Learning long-term

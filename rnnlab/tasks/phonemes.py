@@ -37,7 +37,7 @@ SHARES = (18, 1, 1)
 class Phonemes(Task):
     """Write the phonemes of an English word, given its letters.
 
-        x = t h r o u g h, 0, 0, ..      y = TH R UW stop, -1, -1, ..      given = start TH R UW, 0, 0, ..
+        x = t h r o u g h, 0, 0, ..      y = TH R UW stop, -1, -1, ..      given = start TH R UW, -1, -1, ..
 
     Letters are 1 to 26, the apostrophe 27. Phonemes are 1 to 39 in the order of the alphabet of their names, without
     stress; 0 is the stop, and the start of what is given. Of several pronunciations the first is the target. Letters
@@ -122,9 +122,10 @@ class Phonemes(Task):
         return metrics["edit_error"] < self.solved_error
 
 
-def names() -> list[str]:
+@functools.cache
+def names() -> tuple[str, ...]:
     """What the 40 classes are called: the stop, then the phonemes of the dictionary."""
-    return ["stop", *(name.decode() for name in data.load("cmudict")["phonemes"])]
+    return "stop", *(name.decode() for name in data.load("cmudict")["phonemes"])
 
 
 @functools.cache

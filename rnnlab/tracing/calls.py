@@ -102,17 +102,20 @@ class StackCall:
     """A call of our own Stack, which hands out its trajectory itself."""
 
     def __init__(self, trajectory: Trajectory):
-        self.run = replace(trajectory, out=trajectory.out.detach())  # with its graph it would keep itself alive
+        # With its graph it would keep itself alive.
+        self.run = replace(trajectory, out=trajectory.out.detach(), last={}, heads=())
         self.versions = [p._version for p in self._read()]
 
     def _read(self) -> Iterator[Tensor]:
-        return (p for run in self.run.passes.values() for p in run.cell.parameters())
+        yield from (p for run in self.run.passes.values() for p in run.cell.parameters())
+        yield from (p for link in self.run.links.values() if link.norm for p in link.norm.parameters())
 
     def freeze(self) -> None:
         if self.versions != [p._version for p in self._read()]:
             raise RuntimeError("a parameter was changed in place after the forward call: no trace of it can be taken")
         passes = {key: run._replace(cell=_frozen(run.cell)) for key, run in self.run.passes.items()}
-        self.frozen = replace(self.run, passes=passes)
+        links = {depth: link._replace(norm=deepcopy(link.norm)) for depth, link in self.run.links.items()}
+        self.frozen = replace(self.run, passes=passes, links=links)
 
     def trajectory(self) -> Trajectory:
         return self.frozen

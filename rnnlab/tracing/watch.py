@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from rnnlab.networks import Stack
+from rnnlab.networks import EncoderDecoder, Stack
 from rnnlab.networks.foreign import FOREIGN, dropout_acts
 from rnnlab.tracing.calls import Call, ForeignCall, StackCall, outputs_of
 
@@ -38,6 +38,7 @@ def _refuse_opaque(name: str, module: nn.Module) -> None:
         "it is scripted": isinstance(module, torch.jit.ScriptModule) and module.original_name in ("RNN", "LSTM", "GRU"),
         "it is compiled, and compiled code calls no hooks": inside and (of_dynamo or module._compiled_call_impl),
         "nn.DataParallel runs copies of it": inside and isinstance(module, nn.DataParallel),
+        "its encoder hands states to its decoder, which the probes of rnnlab know": isinstance(module, EncoderDecoder),
         "it has a forward of its own": kind and ("forward" in vars(module) or type(module).forward is not kind.forward),
     }
     for reason, holds in reasons.items():

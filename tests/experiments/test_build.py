@@ -1,7 +1,9 @@
 """From the configuration to objects: every file of conf/ builds, and wrong values are refused before any work."""
 
 import inspect
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -10,24 +12,19 @@ from omegaconf import OmegaConf
 
 from experiments.build import BadInput, build
 from rnnlab.tasks import data, digits
+from tests.choices import CONF, OUTSIDE_CONF, files
 from tests.rnnlab.tasks import idx
 
-CONF = Path(__file__).parents[2] / "conf"
-GROUPS = (
-    "cell",
-    "init",
-    "gate_bias",
-    "network",
-    "task",
-    "optimizer",
-    "scheduler",
-    "clip",
-    "probe",
-    "schedule",
-    "tracker",
-)
-FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-TINY = ["network.hidden=4", "held_out=8", "device=cpu"]
+
+def target_of(path: Path) -> Any:
+    return get_object(OmegaConf.load(path)._target_)
+
+
+OF_THE_SHELL = {"hydra", "scale", "experiment"}  # groups whose files are no objects
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in OF_THE_SHELL)
+FILES = [path for group in GROUPS for path in files(group).values()]
+TINY = ["network.hidden=4", "held_out=8", "device=cpu", f"hydra.searchpath=[{OUTSIDE_CONF}]"]
+DECODED = [name for name, path in files("task").items() if target_of(path).readout == "decoder"]
 
 
 def composed(*overrides: str):
@@ -35,22 +32,29 @@ def composed(*overrides: str):
         return compose("train", overrides=[*TINY, *overrides])
 
 
+def with_what_it_needs(group: str, name: str) -> list[str]:
+    """The override that makes a choice, and those without which it is refused."""
+    if group == "probe":
+        return [f"+probe@probes.again={name}"]
+    also = {
+        ("network", "encoder_decoder"): ["task=reverse"],
+        ("task", "mnist"): [f"task.folder={idx.fabricated()}"],
+        **{("task", task): ["network=encoder_decoder"] for task in DECODED},
+    }
+    return [f"{group}={name}", *also.get((group, name), [])]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}={p.stem}")
 def test_every_choice_builds(path, as_a_user):
-    group, name = path.parent.name, path.stem
-    override = f"+probe@probes.again={name}" if group == "probe" else f"{group}={name}"
-    files = [f"task.folder={idx.fabricated()}"] if name == "mnist" else []
-    bench = build(composed(override, *files))
+    bench = build(composed(*with_what_it_needs(path.parent.name, path.stem)))
     assert bench.network.read == bench.task.readout
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if "torch.optim" not in p.read_text()], ids=lambda p: p.parent.name)
 def test_a_setting_is_in_the_file_or_has_a_default_but_not_both(path):
     """A science value stands in the YAML alone, so that it is in every resolved configuration."""
-    node = OmegaConf.load(path)
-    target = get_object(node._target_)
-    for name in node.keys() - {"_target_"}:
-        assert inspect.signature(target).parameters[name].default is inspect.Parameter.empty, name
+    for name in OmegaConf.load(path).keys() - {"_target_"}:
+        assert inspect.signature(target_of(path)).parameters[name].default is inspect.Parameter.empty, name
 
 
 WRONG = [
@@ -71,6 +75,26 @@ WRONG = [
     (["device=gpu"], r"device: needs"),
     (["dtype=float16"], r"dtype: needs one of float32, float64, got 'float16'"),
     (["task=ecg", "task.length=30000"], r"task: ecg needs length"),
+    (
+        ["task=reverse"],
+        r"network: stack needs .* got one whose output has a length of its own: use network=enc",
+    ),
+    (["network=encoder_decoder"], r"network: encoder_decoder needs .* got one that is read 'last': use network=stack"),
+    (["cell=gru", "cell._target_=torch.nn.GRUCell"], r"^cell: needs a Cell as in rnnlab\.cells\.base, got torch\.nn"),
+    (
+        ["+probes.mine._target_=fractions.Fraction"],
+        r"probes\.mine: needs a Probe as in rnnlab.probes.base, got fractions",
+    ),
+    (["+probes.mine._target_=mylab.saturation"], r"probes\.mine\._target_: cannot import 'mylab\.saturation'"),
+    (["+probes.mine.threshold=1"], r"probes\.mine: needs _target_, the import path of .*, got \{'threshold': 1\}"),
+    (["~init"], r"init: needs _target_, .* got None"),
+    (["init._target_=rnnlab.inits.nothing_"], r"init\._target_: cannot import 'rnnlab\.inits\.nothing_'"),
+    (["cell=antisymmetric", "cell.rate=-1"], r"cell: antisymmetric needs rate > 0 and friction >= 0, got -1"),
+    (
+        ["cell._target_=mylab.antisymmetric.Antisymmetric"],
+        r"cell\.activation: Antisymmetric takes no such .*, rate",
+    ),
+    (["task=majority", "task.length=8"], r"task: majority needs an odd length, got 8"),
 ]
 
 
@@ -80,9 +104,17 @@ def test_wrong_values_are_refused_by_key_rule_and_value(overrides, message, as_a
         build(composed(*overrides))
 
 
+def test_a_gate_bias_of_another_package_reaches_the_gate_that_retains(as_a_user):
+    network = build(composed("cell=lstm", "gate_bias=spread")).network
+    (cell,) = network.cells()
+    assert cell.b[4:8].tolist() == pytest.approx([k / 3 * math.log(100) for k in range(4)])
+
+
 def test_a_missing_data_file_says_what_to_do(as_a_user, monkeypatch, tmp_path):
     monkeypatch.setattr(data, "FOLDER", tmp_path)
     monkeypatch.setattr(data, "load", data.load.__wrapped__)  # without what other tests have left in the caches
     monkeypatch.setattr(digits, "images", digits.images.__wrapped__)
     with pytest.raises(BadInput, match=r"python -m rnnlab\.tasks\.data\.rebuild"):
         build(composed("task=digits"))
+    with pytest.raises(BadInput, match=r"^held_out: mnist needs its four files, .* by task\.folder=FOLDER$"):
+        build(composed("task=mnist", f"task.folder={tmp_path}"))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rnnlab import kernels
+from rnnlab.cells import Cell
 
 
 @pytest.fixture(autouse=True)
@@ -17,8 +18,9 @@ def double_precision_and_one_seed():
 
 @pytest.fixture(params=["compiled", "python"])
 def loops(request, monkeypatch):
-    """Both ways to run the two loops: the compiled ones, and Python's, which every other device and user has."""
+    """Both ways to run the two loops: compiled, or in parallel; and Python's, which every other user has."""
     if request.param == "python":
         monkeypatch.setattr(kernels, "fits", lambda x: False)
+        monkeypatch.setattr(Cell, "parallel", False)
     elif not kernels.available():
         pytest.skip("no C++ compiler")

@@ -11,10 +11,10 @@ import yaml
 from torch import nn
 
 import rnnlab.cells
-from rnnlab.cells import Cell, Elman, ProjectedLSTM
+from rnnlab.cells import LSTM, Cell, Elman, ProjectedLSTM
+from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.networks import Stack
-
-CONF = Path(__file__).parents[2] / "conf" / "cell"
+from tests.choices import files
 
 
 def from_conf(path: Path) -> Callable[[int, int], Cell]:
@@ -24,14 +24,16 @@ def from_conf(path: Path) -> Callable[[int, int], Cell]:
     return partial(getattr(importlib.import_module(module), name), **values)
 
 
-# Every cell that a user can choose, by listing conf/cell/, and the variants whose mathematics differs.
-CELLS = {path.stem: from_conf(path) for path in sorted(CONF.glob("*.yaml")) if path.stem != "elman"} | {
+# Every cell that a user can choose, one of their own too, and the variants whose mathematics differs.
+CELLS = {name: from_conf(path) for name, path in files("cell").items() if name != "elman"} | {
     "tanh": partial(Elman, activation="tanh"),
     "relu": partial(Elman, activation="relu"),
     "sigmoid": partial(Elman, activation="sigmoid"),
     "identity": partial(Elman, activation="identity"),
     "modrelu": partial(Elman, activation="modrelu"),
     "projected": partial(ProjectedLSTM, memory=5),
+    "deep_transition": partial(DeepTransition, cell=partial(Elman, activation="tanh"), maps=3, shortcut=False),
+    "deep_shortcut": partial(DeepTransition, cell=LSTM, maps=2, shortcut=True),
 }
 TORCH = {
     "tanh": partial(nn.RNN, nonlinearity="tanh"),
@@ -70,7 +72,7 @@ class Plain(Cell):
 
     @property
     def tape_size(self):
-        return len(self.inner.U)  # the drive
+        return self.inner.project(torch.zeros(self.inputs)).shape[-1]  # the drive
 
     delta_size = tape_size
 

@@ -7,11 +7,9 @@ import torch
 from torch import nn
 
 from rnnlab.networks import EncoderDecoder, Stack, adjoints
-from rnnlab.probes import Moment, Profile
-from rnnlab.statistics import STATISTICS
-from rnnlab.tasks.base import counted, cross_entropy, shifted
+from rnnlab.tasks.base import Batch, cross_entropy, shifted
 from tests.rnnlab.oracles import CELLS, SHALLOW, relative
-from tests.rnnlab.unrolled import one_sample
+from tests.rnnlab.unrolled import check
 
 DEPTHS = {
     "stacked": {"depth": 3, "residual": True, "layer_norm": True},
@@ -35,68 +33,26 @@ def network_of(cell: str, readout: str, **settings) -> Stack | EncoderDecoder:
     return network
 
 
-def batch_of(readout: str, lengths: bool, tokens: bool) -> dict[str, torch.Tensor]:
+def batch_of(readout: str, lengths: bool, tokens: bool) -> Batch:
     x = torch.randint(0, 3, (5, 3)) if tokens else torch.randn(5, 3, 3)
-    found = {"x": x, "lengths": torch.tensor([5, 2, 4]) if lengths else None}
+    steps = torch.tensor([5, 2, 4]) if lengths else None
     if readout == "decoder":
         y = torch.tensor([[2, 1, 3], [3, 0, 1], [0, -1, 2], [-1, -1, 0]])
-    else:
-        y = torch.randint(0, 4, (3,) if readout == "last" else (5, 3))
-        if lengths and readout == "each":
-            y = y.masked_fill(torch.arange(5)[:, None] >= found["lengths"], -1)
-    return {**found, "y": y}
+        return Batch(x, y, steps, shifted(y))
+    y = torch.randint(0, 4, (3,) if readout == "last" else (5, 3))
+    if lengths and readout == "each":
+        y = y.masked_fill(torch.arange(5)[:, None] >= steps, -1)
+    return Batch(x, y, steps)
 
 
-def moment_of(network, batch) -> tuple[Moment, torch.Tensor]:
-    inputs = {name: v for name, v in batch.items() if name != "y" and v is not None}
-    if network.read == "decoder":
-        inputs["given"] = shifted(batch["y"])
-    outputs, trajectory = network(**inputs)
-    losses = cross_entropy(outputs, batch["y"])
-    scored = {"last": range(4, 5), "each": range(5), "decoder": range(5, 9)}[network.read]
-    return Moment(0, network, trajectory, losses, losses.sum(0), scored, counted(batch["y"])), outputs
+class Sum:
+    """A task as far as a twin needs one: cross-entropy, summed."""
 
+    losses = staticmethod(cross_entropy)
 
-def check(network, batch) -> None:
-    """Losses, gradients of all parameters, and the log10 norms of every series against the twin."""
-    moment, _ = moment_of(network, batch)
-    ours = torch.autograd.grad(moment.sample_losses.sum(), list(network.parameters()), retain_graph=True)
-    reading = Profile()(moment)
-    steps, y = moment.trajectory.stop, batch["y"]
-    norms = {}
-    total = 0.0
-    for b in range(3):
-        T = 5 if batch["lengths"] is None else int(batch["lengths"][b])
-        given = None
-        of_sample = y[b] if network.read == "last" else y[:, b][y[:, b] >= 0]
-        if network.read == "decoder":
-            given = torch.cat([torch.zeros(1, dtype=torch.long), of_sample[:-1]])
-        outputs, kept = one_sample(network, batch["x"][:T, b], given, 5)
-        loss = nn.functional.cross_entropy(outputs.view(-1, 4), of_sample.view(-1), reduction="sum")
-        assert relative(loss, moment.sample_losses[b]) < 1e-12
-        loss.backward()
-        total += loss.item()
-        for (*key, part), of_time in kept.items():
-            for t, v in of_time.items():
-                norms.setdefault((*key, part), {}).setdefault(t, []).append(v.grad[:4].norm().log10().item())
-    assert total == pytest.approx(moment.sample_losses.sum().item(), rel=1e-12)
-    for p, g in zip(network.parameters(), ours, strict=True):
-        assert relative(g, p.grad) < 1e-11, [n for n, q in network.named_parameters() if q is p]
-    axes, log10 = reading.axes, reading.arrays["log10_norm"]
-    found = {
-        key: log10[k, STATISTICS.index("mean_log10")]
-        for k, key in enumerate(zip(axes["layer"], axes["direction"], axes["part"], axes["loss"], strict=True))
-    }
-    assert set(norms) == {key[:3] for key in found if key[3] == "task" and key[2] in ("h", "u", "v")}
-    for key, of_time in norms.items():
-        measured = found[*key, "task"]
-        for t in range(steps):
-            expected = of_time.get(t)
-            if expected is None:
-                assert measured[t].isnan(), (key, t)
-            else:
-                mean = sum(expected) / len(expected)
-                assert measured[t].item() == pytest.approx(mean, abs=1e-9), (key, t)  # decades: 2e-9 of the norm
+    @staticmethod
+    def sample_losses(losses, y):
+        return losses.sum(0)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -106,7 +62,8 @@ def check(network, batch) -> None:
 def test_every_block_equals_the_twin(depth, readout, direction, lengths):
     torch.manual_seed(1)
     network = network_of("lstm", readout, direction=direction, **DEPTHS[depth])
-    check(network, batch_of(readout, lengths, tokens=depth in ("input", "residual")))
+    scored = {"last": range(4, 5), "each": range(5), "decoder": range(5, 9)}[readout]
+    check(network, batch_of(readout, lengths, tokens=depth in ("input", "residual")), Sum, scored)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])

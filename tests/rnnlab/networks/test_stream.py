@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from rnnlab.constraints import orthogonal
 from tests.rnnlab.networks.test_depth import DEPTHS, network_of
 from tests.rnnlab.oracles import CELLS, relative
 
@@ -69,3 +70,17 @@ def test_what_a_decoder_writes_is_what_it_answers_when_taught_with_it(direction)
         given = torch.tensor([0, *tokens[: end - 1]])[:, None]
         outputs, _ = network(x[: lengths[b], b : b + 1], given=given)
         assert outputs.argmax(-1)[:, 0].tolist() == tokens[:end]
+
+
+def test_a_constrained_matrix_is_computed_once_for_all_steps():
+    network = network_of("gru", "each", depth=2)
+    for cell in network.cells():
+        orthogonal(cell, map="cayley")
+    x = torch.randn(7, 2, 3)
+    whole, _ = network(x)
+    calls = []
+    for cell in network.cells():
+        cell.parametrizations.W[0].register_forward_hook(lambda *_: calls.append(1))
+    stream = network.stream()
+    assert relative(torch.stack([stream(v) for v in x]), whole) < 1e-12
+    assert len(calls) == 2

@@ -1,22 +1,21 @@
-"""Every task of conf/task, with the settings that stand there, and answers to give to it."""
+"""Every task that a user can choose, with the settings that stand in its file, and answers to give to it."""
 
 import importlib
 import inspect
-from pathlib import Path
 
 import torch
 import yaml
 from torch import Tensor
 
 from rnnlab.tasks.base import Task
+from tests.choices import files
 from tests.rnnlab.tasks import idx
 
-CONF = Path(__file__).parents[3] / "conf" / "task"
-NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
+NAMES = list(files("task"))
 
 
 def settings(name: str) -> dict:
-    return yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    return yaml.safe_load(files("task")[name].read_text())
 
 
 def make(name: str, **changes) -> Task:

@@ -8,7 +8,7 @@ import torch
 
 from rnnlab.tasks.base import (
     binary_cross_entropy,
-    counts,
+    counted,
     cross_entropy,
     edit_distance,
     error_rate,
@@ -39,7 +39,7 @@ def test_cross_entropy_is_minus_the_log_of_the_softmax_at_the_target_and_zero_wh
 def test_a_loss_that_is_read_last_has_a_time_axis_of_length_one():
     outputs, y = logits(2, 4), torch.tensor([3, -1])
     assert cross_entropy(outputs, y).equal(cross_entropy(outputs[None], y[None]))
-    assert counts(y).tolist() == [[True, False]]
+    assert counted(y).tolist() == [[True, False]]
 
 
 @pytest.mark.parametrize("wrong", [4, -2, -100])
@@ -78,7 +78,7 @@ def test_the_mean_of_a_sample_is_over_its_own_scored_steps():
     assert make("copying", reduction="mean").sample_losses(losses, Y).tolist() == [4, 5]
     assert make("copying", reduction="sum").sample_losses(losses, Y).tolist() == [8, 5]
     everywhere = Y.clamp_min(0)
-    assert counts(everywhere) is None
+    assert counted(everywhere) is None
     assert make("copying", reduction="mean").sample_losses(3 * losses, everywhere).tolist() == [8, 5]
 
 
@@ -91,9 +91,9 @@ def test_the_error_rate_is_of_the_steps_that_count_and_nan_is_wrong():
     assert error_rate(outputs, Y) == pytest.approx(2 / 3, rel=1e-15)
 
 
-def test_shifted_is_the_target_one_step_later_behind_a_zero():
+def test_shifted_is_the_target_one_step_later_behind_a_zero_and_nothing_behind_its_end():
     y = torch.tensor([[5, 7], [6, 0], [0, -1], [-1, -1]])
-    assert shifted(y).tolist() == [[0, 0], [5, 7], [6, 0], [0, 0]]
+    assert shifted(y).tolist() == [[0, 0], [5, 7], [6, -1], [-1, -1]]
 
 
 @functools.cache

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -87,3 +88,20 @@ def test_it_is_solved_strictly_below_its_error():
 def test_a_sequence_too_short_for_the_image_is_refused():
     with pytest.raises(ValueError, match=r"^digits needs length >= 64 to show every pixel, got 63$"):
         digits(63)
+
+
+def test_permuted_pixels_are_those_of_the_image_in_one_random_order():
+    plain = held_out("test", length=70)
+    x, y, *_ = digits(70, permuted=True).held_out("test", 2_000, torch.Generator(), dtype=torch.float64)
+    order = np.random.RandomState(0).permutation(64)
+    for t in range(64):
+        assert torch.equal(x[t], plain.x[order[t]])
+    assert order[:4].tolist() == [45, 29, 43, 61]  # a stream that numpy has promised never to change
+    assert x[64:].abs().sum() == 0
+    assert torch.equal(y, plain.y)
+
+
+@pytest.mark.usefixtures("as_a_user")
+def test_permuted_is_yes_or_no():
+    with pytest.raises(ValueError, match=r"^digits needs permuted to be true or false, got 'yes'$"):
+        digits(permuted="yes")

@@ -35,7 +35,7 @@ def test_the_target_is_the_sequence_rewritten_and_a_stop(cls, length, shortest):
         assert set(tokens) <= {1, 2, 3, 4}
         assert read == tokens + [0] * (length - size)
         assert written == [*REWRITE[cls](tokens), 0] + [-1] * (length - size)
-        assert given[:, sample].tolist() == [0, *REWRITE[cls](tokens)] + [0] * (length - size)
+        assert given[:, sample].tolist() == [0, *REWRITE[cls](tokens)] + [-1] * (length - size)
 
 
 @pytest.mark.parametrize(

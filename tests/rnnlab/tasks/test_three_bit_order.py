@@ -46,7 +46,7 @@ def test_the_best_constant_guess_costs_ln_8_and_is_wrong_seven_times_in_eight():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"length": 6}, r"needs a length at which the window first \[0\.1, 0\.2\] holds a step, got 6"),
+        ({"length": 7}, r"needs a length at which the window second \[0\.3, 0\.4\] holds a step, got 7"),
         ({"third": (0.35, 0.7)}, r"needs second to end before third begins, got \[0\.3, 0\.4\], \[0\.35, 0\.7\]"),
         ({"first": (0.1, 0.5)}, r"needs first to end before second begins, got \[0\.1, 0\.5\], \[0\.3, 0\.4\]"),
     ],

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import rnnlab
+from tests.rnnlab.networks.test_depth import network_of
 from tests.rnnlab.tracing.checks import inputs, random_module
 
 
@@ -28,6 +29,7 @@ class OwnForward(nn.LSTM):
         (lambda: [nn.LSTM(2, 2)], ValueError, "needs a torch.nn.Module, got list"),
         (lambda: nn.DataParallel(nn.LSTM(2, 2)), NotImplementedError, "DataParallel runs copies"),
         (lambda: nn.Sequential(OwnForward(2, 2)), NotImplementedError, r"'0' \(OwnForward\): it has a forward of its"),
+        (lambda: network_of("tanh", "decoder"), NotImplementedError, "its encoder hands states to its decoder"),
         (lambda: torch.compile(nn.LSTM(2, 2), backend="eager"), NotImplementedError, "compiled"),
     ],
 )
