@@ -58,7 +58,8 @@ class Tunes(Task):
     Args:
         length: T, at least 2.
         reduction: over the tokens of a tune.
-        solved_nats: solved if `nats_per_token` is below this. Ours: SOLVED.
+        solved_nats: solved if `nats_per_token` is below this. Ours; on the test split a trigram model interpolated with
+            the lower orders has 2.44, and a GRU of 128 units 1.96 after 1,200 updates of 16 tunes (Adam 5e-3, 5 min).
 
     Reference:
         Sturm et al., Music transcription modelling and composition using deep learning, 2016; the tunes as shipped by
@@ -167,8 +168,7 @@ def _padded(split: Split, steps: int) -> Padded:
     y = np.full((steps, fits.sum()), UNSCORED)
     for column, k in enumerate(fits.nonzero()[0]):
         y[: lengths[k], column] = tunes[k]
-    x = np.concatenate([len(corpus.vocabulary) + corpus.genres[split][None, fits], y[:-1].clip(0)])
-    x[np.arange(steps)[:, None] >= lengths[fits]] = 0
+    x = np.concatenate([len(corpus.vocabulary) + corpus.genres[split][None, fits], y[:-1].clip(0)])  # stop and pad: 0
     return Padded(*map(torch.from_numpy, (x, y, lengths[fits])))
 
 

@@ -47,6 +47,7 @@ def readable(book: str) -> Iterator[Tune]:
 def order(tunes: Sequence[Sequence[str]]) -> list[int]:
     """The tunes shuffled, so that `data.part` cuts no family of variants: what does not fit waits for the next part.
 
+    The gap that it leaves is filled by a tune without variants, as most are; without enough of those a cut may divide.
     The shuffle is numpy.random.RandomState(0), which numpy promises never to change.
     """
     waiting = families([bars(tokens) for tokens in tunes])

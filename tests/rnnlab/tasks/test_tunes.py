@@ -215,18 +215,18 @@ def test_variants_share_half_of_their_different_bars():
 
 
 def test_no_part_cuts_a_family_and_every_tune_is_in_one():
-    alone = [[*"M:C", *(f"{note}{k}" for note in "ABcd"), "|"] for k in range(60)]
-    variants = [
-        [*"M:C", *(f"{note}{k}" for note in "ABcd"), "|", *"xyz", f"{j}{k}", "|"] for k in range(9) for j in "ab"
-    ]
-    both = alone + variants
+    def tune(*bars: str) -> list[str]:
+        return [*"MLK", *(token for bar in bars for token in [*(f"{note}{bar}" for note in "ABcd"), "|"])]
+
+    triples = [tune(f"common {k}", f"{k} {j}") for k in range(7) for j in range(3)]
+    both = triples + [tune(f"alone {k}") for k in range(9)]
     order = tunebook.order(both)
-    assert sorted(order) == list(range(78))
-    assert order != list(range(78))
-    part = {k: split for split in SPLITS for k in order[data.part(split, 78)]}
-    for k in range(9):
-        assert part[k] == part[60 + 2 * k] == part[61 + 2 * k]
-    assert len({part[k] for k in range(9)}) == 3
+    assert sorted(order) == list(range(30))
+    assert order != list(range(30))
+    part = {k: split for split in SPLITS for k in order[data.part(split, 30)]}
+    for k in range(7):
+        assert part[3 * k] == part[3 * k + 1] == part[3 * k + 2]
+    assert len({part[3 * k] for k in range(7)}) == 3
 
 
 REAL = data.own_folder() / "tunes.npz"  # asked before the fixture of the session points elsewhere
