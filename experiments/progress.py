@@ -1,13 +1,17 @@
 """Lines in the terminal: how a long run is getting on, one line per run of a sweep, and its total."""
 
+import difflib
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import MissingConfigException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from rnnlab.train import Measurement
 
@@ -96,3 +100,17 @@ def clock(seconds: float) -> str:
         return "?"
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def suggestion(error: BaseException | None) -> str | None:
+    """The closest of the names that are there, for a misspelt key or choice that Hydra refused."""
+    cause = getattr(error, "__cause__", None)
+    if isinstance(error, MissingConfigException):
+        wrong, known = Path(error.missing_cfg_file or "").name, error.options or []
+    elif isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        wrong, known = cause.key, cause.parent_node or []
+    else:
+        return None
+    names = [str(name) for name in known]
+    close = difflib.get_close_matches(str(wrong), names, n=1)
+    return f"error: there is no {wrong!r}: " + (f"did you mean {close[0]!r}?" if close else f"only {', '.join(names)}")

@@ -107,6 +107,10 @@ def picture(folder: Path) -> Path:
 if __name__ == "__main__":
     try:
         main()
+    except SystemExit as stop:  # raised by Hydra while it reports what the command line has wrong
+        if line := progress.suggestion(stop.__context__):
+            print(line, file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         print("interrupted: the same command goes on with what is missing", file=sys.stderr)
         sys.exit(130)

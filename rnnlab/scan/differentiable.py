@@ -54,9 +54,10 @@ def scan(
     T, B = x.shape[:2]
     if s_0 is None:
         s_0 = x.new_zeros(B, cell.state_size)
-    elif s_0.shape != (B, cell.state_size) or s_0.dtype != x.dtype:
-        got = f"{s_0.dtype} {list(s_0.shape)}"
-        raise ValueError(f"scan needs s_0 of {x.dtype} and shape [B, S] = {[B, cell.state_size]}, got {got}")
+    elif s_0.shape != (B, cell.state_size):
+        raise ValueError(f"scan needs s_0 of shape [B, S] = {[B, cell.state_size]}, got {list(s_0.shape)}")
+    elif s_0.dtype != x.dtype:
+        raise ValueError(f"scan needs s_0 of x's {x.dtype}, got {s_0.dtype}")
     for name, value in (("truncate", truncate), ("checkpoint_every", checkpoint_every)):
         if value is not None and value < 1:
             raise ValueError(f"scan needs {name} >= 1 steps, got {value}")

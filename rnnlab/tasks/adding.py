@@ -58,8 +58,9 @@ class Adding(Task):
         return squared_error(outputs, y)
 
     def metrics(self, outputs: Float[Tensor, "B 1"], y: Float[Tensor, "B 1"]) -> dict[str, float]:
+        loss = self.mean_loss(outputs, y)  # first: it refuses what the subtraction would broadcast
         right = (outputs - y).abs() <= self.tolerance  # False for NaN
-        return {"loss": self.mean_loss(outputs, y), "error": (~right).float().mean().item()}
+        return {"loss": loss, "error": (~right).float().mean().item()}
 
     def solved(self, metrics: dict[str, float]) -> bool:
         return metrics["error"] < self.solved_error

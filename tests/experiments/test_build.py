@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,16 @@ WRONG = [
 def test_wrong_values_are_refused_by_key_rule_and_value(overrides, message, as_a_user):
     with pytest.raises(BadInput, match=message):
         build(composed(*overrides))
+
+
+def test_the_command_and_the_files_that_contributing_shows_are_there(as_a_user):
+    text = (CONF.parent / "CONTRIBUTING.md").read_text()
+    (command,) = re.findall(r"```\npython -m experiments.train (.*)\n```", text)
+    (cell,) = build(composed(*shlex.split(command))).network.cells()
+    assert type(cell).__name__ == "Antisymmetric"
+    named = re.findall(r"`((?:rnnlab|tests)/[\w/]+\.py)`", text)
+    assert len(named) >= 8
+    assert [name for name in named if not (CONF.parent / name).exists() and "NAME" not in name] == []
 
 
 def test_a_gate_bias_of_another_package_reaches_the_gate_that_retains(as_a_user):

@@ -125,10 +125,13 @@ def test_a_sweep_runs_every_combination_with_a_line_each_and_a_total(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("cell=transformer", r"Could not find 'cell/transformer'[\s\S]*elman"),
-        ("task.lenght=50", r"Key 'lenght' is not in struct"),
+        (
+            "cell=lsmt",
+            r"Could not find 'cell/lsmt'[\s\S]*elman[\s\S]*error: there is no 'lsmt': did you mean 'lstm'\?$",
+        ),
+        ("task.lenght=50", r"^error: there is no 'lenght': did you mean 'length'\?$"),
         ("task.length=-5", r"^error: task: adding needs length >= 2 to place two marks, got -5$"),
-        ("init=identity init.gain=2", r"Key 'gain' is not in struct"),
+        ("init=identity init.gain=2", r"^error: there is no 'gain': only _target_, scale$"),
         ("scale=huge", r"Could not find 'scale/huge'"),
     ],
 )

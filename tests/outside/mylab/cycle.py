@@ -1,5 +1,7 @@
 """A filler of the recurrent matrix."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,6 @@ def cycle_(W: Tensor, *, gain: float, generator: torch.Generator | None = None) 
     Reference:
         Rodan & Tino, Minimum complexity echo state network, 2011.
     """
-    if not gain > 0:
-        raise ValueError(f"cycle needs gain > 0, got {gain}")
+    if not 0 < gain < math.inf:
+        raise ValueError(f"cycle needs a positive, finite gain, got {gain}")
     return torch.nn.init.eye_(W).mul_(gain).copy_(W.roll(1, 0))

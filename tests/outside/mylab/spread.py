@@ -14,8 +14,8 @@ def spread_bias_(
 
     The gate that admits, if there is another, gets -b. Nothing is drawn.
     """
-    if not longest >= 1:
-        raise ValueError(f"spread_bias needs longest >= 1 step, got {longest}")
+    if not 1 <= longest < math.inf:
+        raise ValueError(f"spread_bias needs a finite longest >= 1 step, got {longest}")
     retain.copy_(torch.linspace(0, math.log(longest), len(retain)))
     if admit is not None:
         admit.copy_(-retain)
