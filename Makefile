@@ -29,7 +29,7 @@ demo: .venv/.done
 	@echo "  look with $(BIN)/wandb leet PATH, send with $(BIN)/wandb sync PATH"
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses=4
 
 lint: .venv/.done
 	$(BIN)/ruff check .
