@@ -198,9 +198,7 @@ def test_wrong_shapes_are_refused_by_name(shape, as_a_user):
 
 def test_wrong_initial_state_and_direct_are_refused_by_name(as_a_user):
     cell, x = random_cell("tanh"), torch.zeros(4, 2, 3)
-    with pytest.raises(
-        ValueError, match=r"s_0 of torch.float64 and shape \[B, S\] = \[2, 4\], got torch.float64 \[2, 5\]"
-    ):
+    with pytest.raises(ValueError, match=r"s_0 of shape \[B, S\] = \[2, 4\], got \[2, 5\]"):
         scan(cell, x, torch.zeros(2, 5))
     with pytest.raises(ValueError, match=r"direct of shape \[5, 2, 4\], got \[4, 2, 4\]"):
         adjoint_scan(cell, scan(cell, x)[2], torch.zeros(4, 2, 4))
