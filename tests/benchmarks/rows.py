@@ -62,7 +62,7 @@ ROWS = [
         "accuracy",
         0.97,
         fixed(0.930, "logistic regression on mean and deviation of the frames"),
-        f"task=spoken_digits cell=lstm batch=32 held_out=600 {updates(1500, 0.003)}",
+        f"task=spoken_digits cell=lstm network.direction=bidirectional batch=32 held_out=600 {updates(1500, 0.003)}",
     ),
     Row(
         "spoken_gru",
@@ -90,8 +90,8 @@ ROWS = [
         "accuracy",
         None,
         tfidf,
-        f"task=sentiment cell=gru network.direction=bidirectional {EMBEDDED} batch=32 held_out=5000 "
-        f"{updates(400, 0.002)}",
+        f"task=sentiment cell=gru network.direction=bidirectional network.hidden=32 {EMBEDDED} gate_bias=chrono "
+        f"gate_bias.longest=20 batch=128 held_out=5000 {updates(200, 0.002)}",
         margin=0.03,
     ),
     Row(
