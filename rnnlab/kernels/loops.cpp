@@ -3,7 +3,26 @@
 
 #include "product.h"
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
 namespace {
+
+struct Flushed {  // subnormal numbers are 0 while this lives: arithmetic on them is 5 to 10 times slower
+#if defined(__SSE__)
+  unsigned before = _mm_getcsr();
+  Flushed() { _mm_setcsr(before | 0x8040); }  // results and arguments
+  ~Flushed() { _mm_setcsr(before); }
+#elif defined(__aarch64__)
+  unsigned long before;
+  Flushed() {
+    asm volatile("mrs %0, fpcr" : "=r"(before));
+    asm volatile("msr fpcr, %0" ::"r"(before | 1ul << 24));
+  }
+  ~Flushed() { asm volatile("msr fpcr, %0" ::"r"(before)); }
+#endif
+};
 
 template <class T, class F> inline void lanes_of(long H, F f) {  // twice, for whole vectors and for the end of a row
   long j = 0;
@@ -141,6 +160,7 @@ template <class T> void gru_backward(const Block<T>& b) {
 }
 
 template <class T> void run(int kind, bool back, const Block<T>& b) {
+  const Flushed now;
   switch (kind) {
     case TANH: return back ? elman_backward<T, TANH>(b) : elman_forward<T, TANH>(b);
     case RELU: return back ? elman_backward<T, RELU>(b) : elman_forward<T, RELU>(b);

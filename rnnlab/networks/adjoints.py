@@ -39,6 +39,7 @@ def adjoints(
     d_last: Mapping[Key, Tensor | Scaled] = MappingProxyType({}),
     *,
     take: Take = parts,
+    feeds_too: bool = False,
     input_too: bool = False,
 ) -> Adjoints:
     """All adjoints of a network from dL/d(out) [T, B, D], in the range of `d_out`.
@@ -50,7 +51,8 @@ def adjoints(
         d_last: the gradient [B, S] of the last state of some (layer, direction), where a loss reads it besides `out`.
         take: what to keep of each block of the way back, name -> [K, ...]: measures that reduce the state need never
             hold the adjoints of all steps. It is called once per block, last block first in the pass's own time.
-        input_too: whether the feed-forward layers below and the input are asked for.
+        feeds_too: whether the layers from input to hidden are asked for.
+        input_too: whether the input is asked for, and those layers on the way; tokens make it as wide as the vocabulary.
 
     Raises:
         ValueError: `d_out` or a part of `d_last` is not of the shape of what it is the gradient of.
@@ -59,13 +61,14 @@ def adjoints(
     found: dict[tuple[int, str, str], Tensor | Scaled] = {}
     first: dict[Key, Tensor | Scaled] = {}
     layers = {depth for depth, _ in trajectory.passes}
+    feeds_too = feeds_too or input_too
     for depth in sorted(layers, reverse=True):
         down, start = [], 0
         for direction in (name for of, name in trajectory.passes if of == depth):
             key = (depth, direction)
             run = trajectory.passes[key]
             share = slice(start, start := start + run.cell.size)
-            deeper = depth > min(layers) or input_too
+            deeper = depth > min(layers) or input_too or (feeds_too and bool(trajectory.feeds))
             taken, first[key], dx = _through(run, key, d_out, share, d_last.get(key), take, input_too=deeper)
             found |= {(*key, name): turn(v, run.reversed) for name, v in taken.items()}
             if dx is not None:
@@ -77,11 +80,12 @@ def adjoints(
                 below = below + d_out if link.residual else below
             d_out = below
     feeds: dict[int, Tensor | Scaled] = {}
-    for k, feed in reversed(list(enumerate(trajectory.feeds))) if input_too else ():
+    for k, feed in reversed(list(enumerate(trajectory.feeds))) if feeds_too else ():
         feeds[k] = d_out
-        d_out = mapped(d_out, lambda d, feed=feed: feed.layer.pull(feed.u, d))
+        if k or input_too:
+            d_out = mapped(d_out, lambda d, feed=feed: feed.layer.pull(feed.u, d))
     here = Adjoints(found, feeds, d_out if input_too else None)
-    return here if trajectory.origin is None else _behind(trajectory, first, here, take)
+    return here if trajectory.origin is None else _behind(trajectory, first, here, take, feeds_too, input_too)
 
 
 def _check(trajectory: Trajectory, d_out: Tensor | Scaled, d_last: Mapping[Key, Tensor | Scaled]) -> None:
@@ -93,13 +97,21 @@ def _check(trajectory: Trajectory, d_out: Tensor | Scaled, d_last: Mapping[Key, 
             raise ValueError(f"adjoints needs d_last of shapes {shapes}, got {key}: {list(d.shape)}")
 
 
-def _behind(trajectory: Trajectory, first: dict[Key, Tensor | Scaled], here: Adjoints, take: Take) -> Adjoints:
+def _behind(
+    trajectory: Trajectory,
+    first: dict[Key, Tensor | Scaled],
+    here: Adjoints,
+    take: Take,
+    feeds_too: bool,
+    input_too: bool,
+) -> Adjoints:
     """With those of the encoder, which the decoder's initial states came from."""
     encoder = trajectory.origin.encoder
     nothing = torch.zeros_like(encoder.out)
     scaled = any(isinstance(v, Scaled) for v in first.values())
     d_out = Scaled.of(nothing) if scaled else nothing
-    there = adjoints(encoder, d_out, trajectory.origin.pull(first), take=take, input_too=here.x is not None)
+    d_last = trajectory.origin.pull(first)
+    there = adjoints(encoder, d_out, d_last, take=take, feeds_too=feeds_too, input_too=input_too)
     behind = len(encoder.feeds)
     feeds = there.feeds | {behind + k: v for k, v in here.feeds.items()}
     return Adjoints(there.parts | here.parts, feeds, there.x)

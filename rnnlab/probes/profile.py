@@ -93,7 +93,7 @@ def _measure(moment: Moment, loss: Float[Tensor, ""]) -> dict[tuple[int, str, st
     """Of each series; from the input to the output."""
     run = moment.trajectory
     d_out, *d_heads = torch.autograd.grad(loss, [run.out, *run.heads], retain_graph=True)
-    found = adjoints(run, Scaled.of(d_out), take=norms, input_too=any(part.feeds for part in run.both))
+    found = adjoints(run, Scaled.of(d_out), take=norms, feeds_too=True)
     series, count = {}, 0
     for part in run.both:
         for k in range(count, count := count + len(part.feeds)):
