@@ -52,7 +52,7 @@ def adjoints(
         take: what to keep of each block of the way back, name -> [K, ...]: measures that reduce the state need never
             hold the adjoints of all steps. It is called once per block, last block first in the pass's own time.
         feeds_too: whether the layers from input to hidden are asked for.
-        input_too: whether the input is asked for, and those layers on the way; tokens make it as wide as the vocabulary.
+        input_too: whether the input is asked for, and those layers on the way; tokens make it as wide as their number.
 
     Raises:
         ValueError: `d_out` or a part of `d_last` is not of the shape of what it is the gradient of.
