@@ -79,8 +79,14 @@ def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Sta
     sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}
     network = make(cfg, "network", cell=lambda *of_layer: make(cfg, "cell", *of_layer), **sizes)
     network.to(generator.device, precision(cfg.dtype))
+    recurrent, bias = maker(cfg, "init"), maker(cfg, "gate_bias")
+
+    def gate_bias(*biases: Any, **runtime: Any) -> None:
+        with blame("gate_bias"):
+            bias(*biases, **runtime)
+
     with blame("init"):
-        network.initialise(maker(cfg, "init"), generator, gate_bias=maker(cfg, "gate_bias"))
+        network.initialise(recurrent, generator, gate_bias=gate_bias)
     with blame("constraint"):
         constrain = maker(cfg, "constraint")
         for cell in network.cells():

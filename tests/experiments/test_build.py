@@ -67,6 +67,10 @@ WRONG = [
     (["batch=0"], r"train needs batch >= 1, got 0"),
     (["network.depth=0"], r"network: stack needs depth >= 1, got 0"),
     (["network.direction=both"], r"network\.direction: needs one of forward, backward, bidirectional, got 'both'"),
+    (
+        ["cell=lstm", "gate_bias=chrono", "gate_bias.longest=1"],
+        r"gate_bias: chrono_bias needs a finite longest > 2 steps, got 1",
+    ),
     (["init.gain=-1"], r"init: orthogonal needs a positive, finite gain, got -1"),
     (
         ["cell._target_=rnnlab.cells.nothing.Nothing"],
