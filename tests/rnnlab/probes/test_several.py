@@ -154,3 +154,17 @@ def test_an_evaluation_in_chunks_is_that_of_the_whole(monkeypatch, rows):
         distances += tokens != batch.x[:T, b].flip(0).tolist()
     assert found["sequence_error"] == pytest.approx(distances / 13)
     assert relative(torch.tensor(found["error"]), torch.tensor(task.metrics(outputs, batch.y)["error"])) < 1e-14
+
+
+def test_a_feed_forward_layer_is_told_of_the_loss_at_the_end():
+    """In both directions there are two losses of one step, at the end and at the start; only the first is its own."""
+    network = linear("each", direction="bidirectional", input_layers=1, output_layers=1)
+    y = torch.ones(7, 3, dtype=torch.long)
+    reading = Profile()(moment_of(network, Batch(torch.randn(7, 3, 3), y), range(7)))
+    k = series(reading, (0, "output", "v", "last"))
+    assert reading.arrays["zeros"][k].tolist() == [3, 3, 3, 3, 3, 3, 0]
+    assert (
+        reading.axes["lag"][k]
+        == reading.axes["lag"][series(reading, (0, "input", "u", "last"))]
+        == list(range(6, -1, -1))
+    )
