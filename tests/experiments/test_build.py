@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import OmegaConf
@@ -134,3 +135,15 @@ def test_a_missing_data_file_says_what_to_do(as_a_user, monkeypatch, tmp_path):
         build(composed("task=digits"))
     with pytest.raises(BadInput, match=r"^held_out: mnist needs its four files, .* by task\.folder=FOLDER$"):
         build(composed("task=mnist", f"task.folder={tmp_path}"))
+
+
+def test_a_constraint_holds_in_every_layer_and_map_while_training():
+    given = ("constraint=orthogonal", "network.depth=2", "network.transition=2", "steps=3", "dtype=float64")
+    bench = build(composed(*given, "task.length=5", "schedule=every", "schedule.interval=100"))
+    before = [f.W.detach().clone() for cell in bench.network.cells() for f in cell.maps]
+    list(bench.measurements)
+    after = [f.W for cell in bench.network.cells() for f in cell.maps]
+    assert len(after) == 4
+    for old, W in zip(before, after, strict=True):
+        assert (W - old).abs().max() > 1e-4  # it was trained
+        assert (W @ W.T - torch.eye(4)).abs().max() < 1e-12  # rounding of float64
