@@ -121,7 +121,7 @@ def test_as_many_labels_as_images_are_needed(folder):
         held_out(folder)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(WHOLE)[:-9], WHOLE, b""])
+@pytest.mark.parametrize("content", [gzip.compress(WHOLE)[:-9], WHOLE, b""], ids=["cut", "not packed", "empty"])
 def test_a_packed_file_that_is_not_whole_is_refused(folder, content):
     (folder / NAME).unlink()
     (folder / f"{NAME}.gz").write_bytes(content)
