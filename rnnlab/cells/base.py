@@ -217,6 +217,12 @@ def pull_back(function: Callable[..., Tensor], at: tuple[Tensor, ...], a: Tensor
     return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(at, found, strict=True))
 
 
+def accumulate(total: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Add gradients to the sum so far, in place: a parameter may get a part from several places."""
+    for name, g in found.items():
+        total[name] = total[name].add_(g) if name in total else g
+
+
 def _computed(module: nn.Module | None, done: dict[int, nn.Module]) -> nn.Module | None:
     """The module itself, or a shallow copy in which what a parametrisation computes stands as a weight."""
     if module is None or id(module) in done:

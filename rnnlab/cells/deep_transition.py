@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnlab.cells.base import Cell, Rows
+from rnnlab.cells.base import Cell, Rows, accumulate
 
 
 class DeepTransition(Cell):
@@ -219,9 +219,8 @@ def named(j: int, found: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def total(found: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Their sum: a parameter may have a part in several."""
+    """Their sum."""
     of_all: dict[str, Tensor] = {}
     for some in found:
-        for name, g in some.items():
-            of_all[name] = of_all[name] + g if name in of_all else g
+        accumulate(of_all, some)
     return of_all

@@ -8,12 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from rnnlab.cells.base import Cell, Rows
+from rnnlab.cells.elman import FUNCTIONS, IN_PLACE, SLOPES
 
 Activation = Literal["relu", "tanh"]
-
-FUNCTIONS = {"relu": torch.relu, "tanh": torch.tanh}
-IN_PLACE = {"relu": torch.relu_, "tanh": torch.tanh_}
-SLOPES = {"relu": lambda h: (h > 0).to(h.dtype), "tanh": lambda h: 1 - h * h}  # g' written in terms of h = g(.)
 
 
 class IndRNN(Cell):
@@ -41,7 +38,7 @@ class IndRNN(Cell):
 
     def __init__(self, inputs: int, size: int, *, activation: Activation, bound: float | None):
         super().__init__(inputs, size)
-        if activation not in FUNCTIONS:
+        if activation not in get_args(Activation):
             known = ", ".join(get_args(Activation))
             raise ValueError(f"indrnn needs an activation out of {known}, got {activation!r}")
         if bound is not None and not 0 < bound < math.inf:

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rnnlab.cells import Cell
+from rnnlab.cells.base import accumulate
 from rnnlab.scan.backward import Block, way_back
 from rnnlab.scan.forward import Path, padding, record
 
@@ -105,26 +106,21 @@ class _Scan(torch.autograd.Function):
             if path.spans is not None:
                 d = d.masked_fill(path.padding(steps), 0)
             ds, found = cell.hidden_gradients(after.flatten(0, 1), d.flatten(0, 1))
-            _add(total, found)
+            accumulate(total, found)
             return ds.view_as(after)
 
         for block in way_back(cell, path, direct, d_last, smallest=torch.finfo(x.dtype).tiny * 2.0**32):
             tape, before, a, delta = (v.flatten(0, 1) for v in (block.tape, block.before, block.a, block.delta))
-            _add(total, cell.gradients(tape, before, a, delta))
+            accumulate(total, cell.gradients(tape, before, a, delta))
             d_in, found = cell.project_gradients(
                 x[block.steps].flatten(0, 1), cell.drive(delta), input_too=dx is not None
             )
-            _add(total, found)
+            accumulate(total, found)
             if dx is not None:
                 dx[block.steps] = d_in.view_as(dx[block.steps])
             if ctx.watch is not None:
                 ctx.watch(block)
         return None, None, None, dx, block.carried, *(total.get(name) for name in _trained(cell))
-
-
-def _add(total: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    for name, g in found.items():
-        total[name] = total[name].add_(g) if name in total else g
 
 
 def _differentiable_gradients(cell: Cell, path: Path, s_0: Tensor, dh: Tensor | None, d_last: Tensor | None):

@@ -23,6 +23,7 @@ from rnnlab.tasks.base import (
     require_switch,
     require_whole,
 )
+from rnnlab.tasks.pixels import pixel_by_pixel
 
 PIXELS = 64
 
@@ -80,11 +81,7 @@ class Digits(Task):
 
     def _batch(self, split: Split, chosen: Int[Tensor, " B"], dtype: torch.dtype) -> Batch:
         pixels, labels = (values.to(chosen.device)[chosen] for values in images(split))
-        if self.permuted:
-            pixels = pixels[:, torch.from_numpy(data.shuffled(PIXELS)).to(chosen.device)]
-        x = torch.zeros(self.length, len(chosen), 1, device=chosen.device, dtype=dtype)
-        x[:PIXELS, :, 0] = pixels.T.to(dtype) / 16
-        return Batch(x, labels)
+        return Batch(pixel_by_pixel(pixels, self.length, white=16, permuted=self.permuted, dtype=dtype), labels)
 
     def losses(self, outputs: Float[Tensor, "B 10"], y: Int[Tensor, " B"]) -> Float[Tensor, "1 B"]:
         return cross_entropy(outputs, y)

@@ -28,6 +28,7 @@ from rnnlab.tasks.base import (
     require_switch,
     require_whole,
 )
+from rnnlab.tasks.pixels import pixel_by_pixel
 
 PIXELS = 784
 FILES = {
@@ -96,11 +97,7 @@ class MNIST(Task):
 
     def _batch(self, split: Split, chosen: Int[Tensor, " B"], dtype: torch.dtype) -> Batch:
         pixels, labels = (values[chosen.to(values.device)].to(chosen.device) for values in _split(split, self.folder))
-        if self.permuted:
-            pixels = pixels[:, torch.from_numpy(data.shuffled(PIXELS)).to(chosen.device)]
-        x = torch.zeros(self.length, len(chosen), 1, device=chosen.device, dtype=dtype)
-        x[:PIXELS, :, 0] = pixels.T.to(dtype) / 255
-        return Batch(x, labels)
+        return Batch(pixel_by_pixel(pixels, self.length, white=255, permuted=self.permuted, dtype=dtype), labels)
 
     def losses(self, outputs: Float[Tensor, "B 10"], y: Int[Tensor, " B"]) -> Float[Tensor, "1 B"]:
         return cross_entropy(outputs, y)

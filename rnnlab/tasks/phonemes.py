@@ -82,7 +82,7 @@ class Phonemes(Task):
 
     @property
     def emitted(self) -> int:
-        return 1 + max(int(_split(split, self.length)[1].lengths.max()) for split in get_args(Split))
+        return 1 + _most_phonemes(self.length)
 
     @property
     def chance_loss(self) -> float:
@@ -142,6 +142,12 @@ def _dictionary() -> tuple[Ragged, Ragged]:
     return Ragged(torch.from_numpy(tokens[text]), starts, lengths), Ragged.joined(
         torch.from_numpy(arrays["pronunciations"]), counts
     )
+
+
+@functools.cache
+def _most_phonemes(longest: int) -> int:
+    """Of any word of at most `longest` letters: asked for several times an update."""
+    return max(int(_split(split, longest)[1].lengths.max()) for split in get_args(Split))
 
 
 @functools.cache
