@@ -13,7 +13,7 @@ from hydra.errors import CompactHydraException
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.tracking import Tracker
+from experiments.tracking import Timed
 from rnnlab.cells import Cell
 from rnnlab.networks import EncoderDecoder, Stack
 from rnnlab.probes import Probe
@@ -37,7 +37,7 @@ class Bench:
     task: Task
     test: Batch
     measurements: Iterator[Measurement]
-    tracker: Tracker
+    tracker: Timed
 
 
 PLAIN = {int: Integral, float: Real, str: str, bool: bool}
@@ -71,7 +71,7 @@ def build(cfg: DictConfig) -> Bench:
             schedule=make(cfg, "schedule"),
             **{name: cfg[name] for name in ("steps", "batch", "log_every", "evaluate_every", "stop_when_solved")},
         )
-    return Bench(network, task, test, measurements, make(cfg, "tracker"))
+    return Bench(network, task, test, measurements, Timed(make(cfg, "tracker")))
 
 
 def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Stack | EncoderDecoder:

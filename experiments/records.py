@@ -198,6 +198,7 @@ class Record:
         predicted: Mapping[str, float] | None = None,
         wall_seconds: float,
         probe_seconds: float = 0.0,
+        tracker_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Write the mark of completion, the last file of a run, and return what it says."""
         self._check()
@@ -209,6 +210,7 @@ class Record:
                 "predicted": predicted or {},
                 "wall_seconds": wall_seconds,
                 "probe_seconds": probe_seconds,
+                "tracker_seconds": tracker_seconds,
             }
         )
         _replace_json(self.folder / "done.json", summary)

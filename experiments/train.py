@@ -18,11 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from experiments import progress
 from experiments.build import BadInput, Bench, build
 from experiments.records import Busy, Record, finished, read_done, run_id
+from experiments.replay import drawing
 from rnnlab import kernels
 from rnnlab.probes import Reading
 from rnnlab.train import Measurement, evaluate
-
-WORTH_A_PICTURE = 20.0  # seconds of a run: to draw it for the tracker costs half a second
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
@@ -56,7 +55,10 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     bench = build(cfg)
     overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
     loops = "compiled" if cfg.device == "cpu" and kernels.available() else "python"
-    with Record.open(folder, config, name=cfg.name, scale=cfg.scale, loops=loops, overrides=overrides) as record:
+    with (
+        Record.open(folder, config, name=cfg.name, scale=cfg.scale, loops=loops, overrides=overrides) as record,
+        bench.tracker,
+    ):
         bench.tracker.start(folder, folder.name, cfg.name, config, [cfg.scale])
         arrays, last = follow(bench, record, cfg.steps)
         metrics = {name: value for name, value in last.scalars.items() if name.startswith("validation/")}
@@ -65,9 +67,14 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         record.weights(bench.network.state_dict())
         wall = time.perf_counter() - started
         done = record.done(
-            last.outcome, steps=last.step, metrics=metrics, wall_seconds=wall, probe_seconds=last.probe_seconds
+            last.outcome,
+            steps=last.step,
+            metrics=metrics,
+            wall_seconds=wall,
+            probe_seconds=last.probe_seconds,
+            tracker_seconds=bench.tracker.seconds,
         )
-        bench.tracker.finish(done, arrays, (lambda: picture(folder)) if wall > WORTH_A_PICTURE else None)
+        bench.tracker.finish(done, arrays, drawing(folder, done))
     return {**about, **done, "skipped": False}
 
 
@@ -95,13 +102,6 @@ def stacked(readings: list[tuple[int, Reading]]) -> dict[str, np.ndarray]:
     axes = {name: np.array(values) for name, values in last.axes.items()}
     arrays = {name: np.stack([reading.arrays[name].numpy() for _, reading in readings]) for name in last.arrays}
     return {"step": np.array([step for step, _ in readings]), **axes, **arrays}
-
-
-def picture(folder: Path) -> Path:
-    """The profiles of a run as a PNG beside its record."""
-    from analysis import run, style  # here: drawing is for those who track
-
-    return style.save_png(run.run_figure(folder), folder / "profiles.png")
 
 
 if __name__ == "__main__":
