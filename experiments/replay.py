@@ -102,7 +102,8 @@ def replay(folder: Path, tracker: tracking.Tracker) -> None:
     """Send one finished run; what an earlier attempt left in its folder is dropped."""
     (folder / tracking.MARK).unlink(missing_ok=True)
     shutil.rmtree(folder / "wandb", ignore_errors=True)
-    end(start(folder, tracker), tracker)
+    with tracking.Timed(tracker):  # which ends the run if we are interrupted
+        end(start(folder, tracker), tracker)
 
 
 def chosen(name: str, outputs: Path) -> list[Path]:

@@ -46,8 +46,11 @@ def leet(folder: Path) -> dict[str, Any]:
     return json.loads(wandb_command("leet", "inspect", "--summary", "--json", offline_run(folder)))
 
 
+def records(folder: Path) -> list[dict[str, Any]]:
+    """All that it holds, in its order."""
+    return [json.loads(line) for line in wandb_command("leet", "inspect", "--json", offline_run(folder)).splitlines()]
+
+
 def history(folder: Path) -> list[dict[str, Any]]:
     """Its rows as they were logged."""
-    lines = wandb_command("leet", "inspect", "--json", offline_run(folder)).splitlines()
-    records = [json.loads(line) for line in lines]
-    return [record["history"]["item"] for record in records if record["type"] == "history"]
+    return [record["history"]["item"] for record in records(folder) if record["type"] == "history"]
