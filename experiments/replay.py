@@ -143,7 +143,7 @@ def send(runs: list[Path], tracker: tracking.WandbTracker) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Send the runs, and return the exit code: 1 if one was not sent, 2 for wrong input."""
+    """Send the runs, and return the exit code: 1 if one was not sent."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.replay",
         description="Send finished runs to W&B after the fact, once each. A run that was tracked online counts as "
@@ -163,7 +163,11 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     mode = "online" if options.online else "offline"
-    return send(runs, tracking.WandbTracker(mode=mode, project=options.project, entity=options.entity))
+    try:
+        return send(runs, tracking.WandbTracker(mode=mode, project=options.project, entity=options.entity))
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on with what is missing", file=sys.stderr)
+        return 130
 
 
 def _refuse(message: str) -> NoReturn:

@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments import replay, train
-from experiments.schema import STEP, number
+from experiments.schema import LONGEST, STEP, number
 from experiments.tracking import WandbTracker, marked
 from rnnlab import kernels
 from tests.experiments.wandb_client import KEY, history, nobody, offline_run, records, wandb_command
@@ -62,7 +63,9 @@ def runs(outputs: Path) -> list[Path]:
 def recorded(folder: Path) -> list[dict]:
     """What `scalars.jsonl` holds, in W&B's words."""
     rows = [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
-    return [{STEP if key == "step" else key: number(value) for key, value in row.items()} for row in rows]
+    rows = [{STEP if key == "step" else key: number(value) for key, value in row.items()} for row in rows]
+    horizons = [[value for key, value in row.items() if key.endswith("/horizon")] for row in rows]
+    return [row | ({LONGEST: np.nanmax(of)} if of else {}) for row, of in zip(rows, horizons, strict=True)]
 
 
 def scalars(row: dict) -> dict:
@@ -144,8 +147,7 @@ def test_an_interrupted_replay_goes_on_where_it_was(outputs, server, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(replay, "drawing", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            replay.main(["tiny", "--online", "--outputs", str(outputs)])
+        assert replay.main(["tiny", "--online", "--outputs", str(outputs)]) == 130
     assert [marked(folder) for folder in runs(outputs)] == ["online", None, "offline"]
     first = len(server.history[runs(outputs)[0].name])
     assert replay.main(["tiny", "--online", "--outputs", str(outputs)]) == 0
@@ -199,6 +201,7 @@ def test_a_run_that_goes_on_is_read_as_far_as_it_is_written(outputs, tmp_path):
         file.write(lines[3][20:])
         ((row, profiles),) = reader.rows()
     assert row == json.loads(lines[3])
+    assert row["step"] == 5
     assert profiles["step"].tolist() == [0, 1, 2, 5]
 
 

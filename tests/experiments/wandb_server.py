@@ -25,6 +25,7 @@ class Server:
     exit_codes: dict[str, int] = field(default_factory=dict)
     charts: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     views: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    projects: tuple[str, ...] = ("rnnlab",)
     unknown: list[str] = field(default_factory=list)
 
     def config(self, run: str) -> dict[str, Any]:
@@ -47,10 +48,14 @@ class Server:
                 files = [{"name": name, "uploadUrl": f"{self.url}/put/{name}"} for name in variables.get("files") or []]
                 return {"createRunFiles": {"runID": "B", "uploadHeaders": [], "files": files}}
             case "CreateCustomChart":
+                if (variables["entity"], variables["chartName"]) in self.charts:
+                    raise ValueError("chart already exists")  # what the real server does then is not known
                 self.charts[variables["entity"], variables["chartName"]] = json.loads(variables["spec"])
                 return {"createCustomChart": {"chart": {"id": f"{variables['entity']}/{variables['chartName']}"}}}
             case "UpsertView2":
                 return {"upsertView": self._view(variables)}
+            case "View" if variables["projectName"] not in self.projects:
+                return {"project": None}
             case "View":
                 key = tuple(variables[name] for name in ("entityName", "projectName", "viewName"))
                 nodes = [{"node": self.views[key]}] if key in self.views else []
@@ -102,12 +107,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/graphql"):
             request = json.loads(body)
             operation = re.search(r"(?:query|mutation)\s+(\w+)", request["query"]).group(1)
-            data = self.server_state.answer(operation, request.get("variables") or {})
-            self._reply({"data": data} if data else {"data": {}, "errors": [{"message": f"unknown {operation}"}]})
+            self._reply(self._graphql(operation, request.get("variables") or {}))
             return
         if self.path.endswith("file_stream"):
             self.server_state.stream(self.path.split("/")[-2], json.loads(body))
         self._reply({})
+
+    def _graphql(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
+        try:
+            data = self.server_state.answer(operation, variables)
+        except ValueError as error:
+            return {"data": {}, "errors": [{"message": str(error)}]}
+        return {"data": data} if data else {"data": {}, "errors": [{"message": f"unknown {operation}"}]}
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
