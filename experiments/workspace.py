@@ -45,7 +45,7 @@ def sections(chart_id: Callable[[str], str]) -> list[Any]:
         return wr.LinePlot(title=title, x=STEP, y=list(names), log_y=log)
 
     def digest(title: str, ending: str) -> wr.LinePlot:
-        return wr.LinePlot(title=title, x=STEP, metric_regex=f"adjoint/L.*/{ending}")
+        return wr.LinePlot(title=title, x=STEP, metric_regex=f"adjoint/L.*/{ending}$")
 
     def chart(name: str) -> wr.CustomChart:
         return wr.CustomChart(

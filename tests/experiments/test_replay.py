@@ -1,12 +1,12 @@
 """Runs that are sent after the fact: all of the record arrives, once, and it is what a live tracker sends."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -65,7 +65,10 @@ def recorded(folder: Path) -> list[dict]:
     rows = [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
     rows = [{STEP if key == "step" else key: number(value) for key, value in row.items()} for row in rows]
     horizons = [[value for key, value in row.items() if key.endswith("/horizon")] for row in rows]
-    return [row | ({LONGEST: np.nanmax(of)} if of else {}) for row, of in zip(rows, horizons, strict=True)]
+    return [
+        row | ({LONGEST: max((v for v in of if v == v), default=math.nan)} if of else {})
+        for row, of in zip(rows, horizons, strict=True)
+    ]
 
 
 def scalars(row: dict) -> dict:
