@@ -14,7 +14,7 @@ from experiments import replay, train
 from experiments.schema import LONGEST, STEP, number
 from experiments.tracking import WandbTracker, marked
 from rnnlab import kernels
-from tests.experiments.wandb_client import KEY, history, nobody, offline_run, records, wandb_command
+from tests.experiments.wandb_client import KEY, leet, nobody, offline_run, wandb_command
 from tests.experiments.wandb_server import Server, serve
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -36,7 +36,8 @@ def trained(tmp_path_factory) -> Path:
         for overrides in RUNS:
             cfg = compose("train", [*TINY, *overrides])
             cfg.paths.outputs, cfg.tracker = str(outputs), LIVE
-            train.run(cfg)
+            done = train.run(cfg)
+            assert 0 < done["tracker_seconds"] < done["wall_seconds"]
     return outputs
 
 
@@ -64,11 +65,10 @@ def recorded(folder: Path) -> list[dict]:
     """What `scalars.jsonl` holds, in W&B's words."""
     rows = [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
     rows = [{STEP if key == "step" else key: number(value) for key, value in row.items()} for row in rows]
-    horizons = [[value for key, value in row.items() if key.endswith("/horizon")] for row in rows]
-    return [
-        row | ({LONGEST: max((v for v in of if v == v), default=math.nan)} if of else {})
-        for row, of in zip(rows, horizons, strict=True)
-    ]
+    for row in rows:
+        if horizons := [value for key, value in row.items() if key.endswith("/horizon")]:
+            row[LONGEST] = max((value for value in horizons if value == value), default=math.nan)
+    return rows
 
 
 def scalars(row: dict) -> dict:
@@ -117,9 +117,26 @@ def test_what_arrives_is_the_record_value_for_value_and_arrives_once(outputs, se
     assert json.dumps(server.history) == sent
 
 
+def test_a_run_that_fails_is_failed_in_wandb(tmp_path):
+    def fall(*_) -> None:
+        raise RuntimeError("it fell over")
+
+    kernels.available()
+    with nobody(tmp_path / "home") as patch, initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [*TINY, f"paths.outputs={tmp_path}"])
+        cfg.tracker = LIVE
+        patch.setattr(train, "evaluate", fall)
+        with pytest.raises(RuntimeError, match="it fell over"):
+            train.run(cfg)
+        (folder,) = tmp_path.glob("tiny/*")
+        found = leet(folder)
+    assert (found.exit_code, found.summary["error"]) == (1, "RuntimeError: it fell over")
+    assert len(found.history) == len(recorded(folder)) > 0
+    assert marked(folder) is None
+
+
 def told(folder: Path) -> list:
     """All that the offline run of the folder holds, without times and the random names of W&B's files."""
-    found = [(record["type"], record[record["type"]]) for record in records(folder)]
     of_own = {"_timestamp", "_runtime", "_wandb.runtime", "start_time", "runtime"}
 
     def own(value: object) -> object:
@@ -127,7 +144,11 @@ def told(folder: Path) -> list:
             return {k: own(v) for k, v in value.items() if k not in of_own and "artifact_path" not in k}
         return value
 
-    return [(kind, own(value)) for kind, value in found if kind in ("run", "metric", "history", "summary", "exit")]
+    return [
+        (kind, own(value))
+        for kind, value in leet(folder).records
+        if kind in ("run", "metric", "history", "summary", "exit")
+    ]
 
 
 def test_a_replay_tells_all_that_the_live_tracker_told(outputs):
@@ -181,7 +202,7 @@ def test_without_online_the_runs_are_written_offline_and_those_that_are_stay(out
     assert "3 finished runs, 1 of them sent before" in capfd.readouterr().out
     assert offline_run(first) == before
     for folder in others:
-        assert len(history(folder)) == len(recorded(folder)) + 1
+        assert len(leet(folder).history) == len(recorded(folder)) + 1
 
 
 def test_wandb_sync_sends_an_offline_run_as_it_is(outputs, server):

@@ -15,7 +15,7 @@ import pytest
 from experiments.mirror import Mirror
 from experiments.schema import FLOOR, MAX_BINS, MAX_ROWS, binned, histograms, rows, title, until
 from experiments.tracking import PATIENCE, NoTracker, Timed, Tracker, WandbTracker, marked
-from tests.experiments.wandb_client import KEY, history, leet, nobody
+from tests.experiments.wandb_client import KEY, leet, nobody
 from tests.experiments.wandb_server import serve
 
 DONE = {"outcome": "solved", "steps": 20, "metrics": {"test/loss": 0.125}}
@@ -77,7 +77,8 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_an_offline_run_reads_back_as_it_was_logged(folder, capfd):
     run("offline", folder)
-    *logged, last = history(folder)
+    found = leet(folder)
+    *logged, last = found.history
     assert [row["train/step"] for row in logged] == list(range(20))
     losses = [float(row["train/loss"]) for row in logged]
     assert losses == [math.inf if step == 3 else 1 / (step + 1) for step in range(20)]
@@ -89,12 +90,10 @@ def test_an_offline_run_reads_back_as_it_was_logged(folder, capfd):
     assert "grad/profile/L1/backward/c/last.values" in logged[10]
     assert logged[10]["loss/profile.values"] == pytest.approx(np.arange(7) / 10)
     assert last["grad/profiles.nrows"] == 2 * 2 * 7
-    summary = leet(folder)
-    assert summary["config"] == {"seed": 0, "cell": {"hidden": 8}}
-    assert (summary["project"], summary["run_id"], summary["state"]) == ("rnnlab", "abc123", "finished")
-    assert summary["summary"]["outcome"] == "solved"
-    assert summary["summary"]["test/loss"] == 0.125
-    assert summary["name"] == "seed=0"
+    assert found.config == {"seed": 0, "cell": {"hidden": 8}}
+    about = {"project": "rnnlab", "run_id": "abc123", "run_group": "horizon", "tags": ["lstm"]}
+    assert found.run.items() >= {**about, "display_name": "seed=0"}.items()
+    assert (found.exit_code, found.summary["outcome"], found.summary["test/loss"]) == (0, "solved", 0.125)
     assert marked(folder) == "offline"
     assert capfd.readouterr() == ("", "")
 
@@ -139,7 +138,7 @@ def test_online_without_a_key_is_offline_and_says_so_once(folder, monkeypatch, c
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         run("online", folder)
     assert said(caplog) == ["W&B cannot be reached (ConnectionError: no API key): it goes on offline"]
-    assert len(history(folder)) == 21
+    assert len(leet(folder).history) == 21
     assert server.runs == {}
     assert capfd.readouterr() == ("", "")
 
@@ -162,8 +161,8 @@ def test_online_without_a_server_is_offline_and_waits_and_says_so_once_for_many_
     assert "cannot be reached" in line
     assert waits[0] > 1 > max(waits[1:])
     for name in ("one", "two", "three"):
-        assert len(history(tmp_path / name)) == 1
         assert marked(tmp_path / name) == "offline"
+    assert len(leet(tmp_path / "three").history) == 1
 
 
 def test_the_time_to_find_out_is_bounded(monkeypatch):
@@ -183,10 +182,10 @@ def test_a_run_that_fails_is_failed_in_wandb(folder):
         ours.start(folder, "abc123", "horizon", {})
         ours.log({"step": 0, "train/loss": 0.5})
         raise RuntimeError("the probe fell over\nlater")
-    summary = leet(folder)
-    assert (summary["state"], summary["exit_code"]) == ("failed", 1)
-    assert summary["summary"]["error"] == "RuntimeError: the probe fell over"
-    assert summary["summary"]["train/loss"] == 0.5
+    found = leet(folder)
+    assert (found.exit_code, found.summary["outcome"]) == (1, "failed")
+    assert found.summary["error"] == "RuntimeError: the probe fell over"
+    assert found.summary["train/loss"] == 0.5
     assert marked(folder) is None
     assert ours.seconds > 0
 
@@ -204,6 +203,7 @@ def test_no_fault_of_wandb_costs_a_run(folder, monkeypatch, caplog, fault):
         run("offline", folder)
     (line,) = said(caplog)
     assert line.endswith(f"(RuntimeError: {fault} is broken): the run goes on without it")
+    assert marked(folder) is None
 
 
 def test_a_picture_that_cannot_be_drawn_costs_neither_the_run_nor_the_summary(folder, caplog):
@@ -214,8 +214,8 @@ def test_a_picture_that_cannot_be_drawn_costs_neither_the_run_nor_the_summary(fo
     ours.start(folder, "abc123", "horizon", {})
     ours.finish(DONE, table=profiles([0]), figure=draw)
     assert said(caplog) == [f"{folder}: no picture for W&B (ZeroDivisionError: no axis)"]
-    summary = leet(folder)
-    assert (summary["summary"]["outcome"], summary["state"]) == ("solved", "finished")
+    found = leet(folder)
+    assert (found.summary["outcome"], found.exit_code) == ("solved", 0)
 
 
 def test_a_missing_wandb_costs_no_run(folder, monkeypatch, caplog):
@@ -234,11 +234,9 @@ def test_runs_in_one_process_do_not_mix_and_one_without_an_end_is_failed(tmp_pat
         ours.log({"step": 0, "of": name})
         if name == "two":
             ours.finish(DONE)
-    assert [[row["of"] for row in history(tmp_path / name)] for name in ("one", "two")] == [["one"], ["two"]]
-    assert [leet(tmp_path / name)["state"] for name in ("one", "two")] == [
-        "failed",
-        "finished",
-    ]
+    found = [leet(tmp_path / name) for name in ("one", "two")]
+    assert [[row["of"] for row in run.history] for run in found] == [["one"], ["two"]]
+    assert [run.exit_code for run in found] == [1, 0]
 
 
 def test_long_profiles_are_binned_and_keep_their_sum():

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from experiments import replay, train, workspace
 from experiments.tracking import WandbTracker
 from rnnlab import kernels
-from tests.experiments.wandb_client import KEY, nobody, records
+from tests.experiments.wandb_client import KEY, leet, nobody
 from tests.experiments.wandb_server import Server, serve
 
 pytest.importorskip("wandb_workspaces", reason="the extra `workspace` is not installed")
@@ -87,10 +87,9 @@ def test_every_name_of_the_workspace_is_one_that_a_run_has(tmp_path, client, ove
     client.setattr(replay, "WORTH_A_PICTURE", 0.0)
     tracker = WandbTracker(mode="offline", project="rnnlab", entity=None)
     replay.replay(folder, tracker)
-    found = records(folder)
-    history = set().union(*(keys(record["history"]["item"]) for record in found if record["type"] == "history"))
-    summary = set().union(*(keys(record["summary"]["update"]) for record in found if record["type"] == "summary"))
-    (config,) = (keys(record["run"]["config"]["update"]) for record in found if record["type"] == "run")
+    found = leet(folder)
+    history = set().union(*map(keys, found.history))
+    summary, config = keys(found.summary), keys(found.config)
     wanted = named()
     assert all(wanted.values())
     written = history | {name.rpartition(".")[0] for name in history}  # of a picture its path, size, ...

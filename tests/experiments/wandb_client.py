@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,30 @@ def offline_run(folder: Path) -> Path:
     return path
 
 
-def leet(folder: Path) -> dict[str, Any]:
-    """What the offline run of the folder has in the end: state, exit code, name, config, summary, ..."""
-    return json.loads(wandb_command("leet", "inspect", "--summary", "--json", offline_run(folder)))
+@dataclass(frozen=True)
+class Offline:
+    """What an offline run holds."""
+
+    records: list[tuple[str, dict[str, Any]]]  # (type, content), in their order
+    run: dict[str, Any]  # run_id, project, run_group, tags, display_name, ...
+    config: dict[str, Any]
+    history: list[dict[str, Any]]  # the rows as they were logged
+    summary: dict[str, Any]
+    exit_code: int | None  # None if the run has not ended
 
 
-def records(folder: Path) -> list[dict[str, Any]]:
-    """All that it holds, in its order."""
-    return [json.loads(line) for line in wandb_command("leet", "inspect", "--json", offline_run(folder)).splitlines()]
+def leet(folder: Path) -> Offline:
+    """The offline run of the folder, read by W&B's own reader."""
+    lines = wandb_command("leet", "inspect", "--json", offline_run(folder)).splitlines()
+    records = [(record["type"], record[record["type"]]) for record in map(json.loads, lines)]
 
+    def of(kind: str) -> list[dict[str, Any]]:
+        return [content for name, content in records if name == kind]
 
-def history(folder: Path) -> list[dict[str, Any]]:
-    """Its rows as they were logged."""
-    return [record["history"]["item"] for record in records(folder) if record["type"] == "history"]
+    (run,) = of("run")
+    config = {key: value for key, value in run["config"]["update"].items() if key != "_wandb"}
+    summary: dict[str, Any] = {}
+    for content in of("summary"):
+        summary |= content["update"]
+    codes = [content["exit_code"] for content in of("exit")]
+    return Offline(records, run, config, [row["item"] for row in of("history")], summary, codes[-1] if codes else None)
