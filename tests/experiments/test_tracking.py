@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments.mirror import Mirror
-from experiments.schema import FLOOR, MAX_BINS, MAX_ROWS, binned, histograms, rows, title, until
+from experiments.schema import FLOOR, MAX_BINS, MAX_ROWS, binned, entry, histograms, rows, title, until
 from experiments.tracking import PATIENCE, NoTracker, Timed, Tracker, WandbTracker, marked
 from tests.experiments.wandb_client import KEY, leet, nobody
 from tests.experiments.wandb_server import serve
@@ -285,6 +285,13 @@ def test_the_profiles_until_a_step_end_with_it():
     assert (len(some["log10_norm"]), len(some["step_loss"]), len(some["time"])) == (2, 2, 7)
     assert until(profiles([0, 5, 10]), 7) is None
     assert until({}, 0) is None
+
+
+def test_where_there_are_horizons_the_longest_of_them_is_told():
+    row = {"step": 3, "adjoint/L0/forward/h/horizon": 5.0, "adjoint/L0/forward/c/horizon": 9.0, "loss/horizon": 99.0}
+    row |= {"adjoint/L1/forward/h/horizon": math.nan, "adjoint/L1/forward/h/horizon_censored": 100.0}
+    assert entry(row)["adjoint/longest_horizon"] == 9
+    assert entry({"step": 3, "train/loss": 0.5}) == {"train/step": 3, "train/loss": 0.5}
 
 
 def test_a_title_says_what_runs_differ_in():
