@@ -51,7 +51,7 @@ def _alive(holder: dict[str, Any], age: float) -> bool:
 
 
 def held(folder: Path) -> bool:
-    """Whether someone alive works on the folder, by this host's clock and without a lock: for who only wants to know."""
+    """Whether someone alive works on the folder, by this host's clock; for who only wants to know."""
     try:
         with (folder / "running.json").open("rb") as claim:
             return _alive(_parse(claim.read(4096)), time.time() - os.fstat(claim.fileno()).st_mtime)

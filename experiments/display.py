@@ -4,28 +4,16 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from experiments import screen
 from experiments.screen import clock, number
 from experiments.standing import Standing, time_left
+from experiments.sweeps import Sweep
 
 QUIET = 60.0  # seconds without a line after which the running runs are listed
 
 Told = set[tuple[str, float | None]]  # which ends of which runs have been shown
-
-
-class Sweep(Protocol):
-    """What is asked of `experiments.sweeps.Sweep`."""
-
-    name: str
-    started: float
-    runs: dict[str, list[str]]
-    folder: Path
-
-    @property
-    def file(self) -> Path: ...
 
 
 def is_terminal() -> bool:
@@ -131,9 +119,10 @@ class Screen:
         bar = ProgressBar(total=len(found), completed=count, width=30)
         head.add_row(self.sweep.name, bar, f"{count}/{len(found)}", f"{left} left")
         words = screen.counts(found, self.started)
+        counts = ", ".join(f"{n} {'to come' if word == 'missing' else word}" for word, n in words.items())
         running = [s for s in found if s.state == "running"]
         room = max(1, self.console.height - 5)  # head, counts, names of the columns, what is left out, the cursor
         rows = [screen.running(s, self.labels[s.run]) for s in running[:room]]
         table = [screen.table("", screen.RUNNING, rows)] if rows else []
         more = [f"... and {len(running) - room} more"] if len(running) > room else []
-        return Group(head, ", ".join(f"{n} {word}" for word, n in words.items()), *table, *more)
+        return Group(head, counts, *table, *more)

@@ -1,8 +1,8 @@
 """What the terminal shows while runs are trained: of a sweep, from its run folders alone, and of a single run.
 
-    with progress.watching(sweep):  # lines, or a live display on a terminal
-        launcher.launch(...)
-    left = progress.total(sweep)  # the summary; what is to be tried again
+with progress.watching(sweep):  # lines, or a live display on a terminal
+    launcher.launch(...)
+left = progress.total(sweep)  # the summary; what is to be tried again
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from experiments import display, screen
-from experiments.display import Sweep
 from experiments.screen import clock, number
 from experiments.standing import Standing, Watch, standing
+from experiments.sweeps import Sweep
 
 if TYPE_CHECKING:
     from rnnlab.train import Measurement
