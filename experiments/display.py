@@ -123,6 +123,6 @@ class Screen:
         running = [s for s in found if s.state == "running"]
         room = max(1, self.console.height - 5)  # head, counts, names of the columns, what is left out, the cursor
         rows = [screen.running(s, self.labels[s.run]) for s in running[:room]]
-        table = [screen.table("", screen.RUNNING, rows)] if rows else []
+        table = [screen.table("", screen.RUNNING, rows, wrap=False)] if rows else []
         more = [f"... and {len(running) - room} more"] if len(running) > room else []
         return Group(head, counts, *table, *more)

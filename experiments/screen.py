@@ -58,15 +58,16 @@ def plain(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip() for line in (head, *rows)]
 
 
-def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Any:
-    """A rich Table of the same; texts are shown as they are, whatever brackets they hold."""
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], wrap: bool = True) -> Any:
+    """A rich Table of the same; texts are shown as they are, whatever brackets they hold, or cut unless `wrap`."""
     from rich.table import Table
     from rich.text import Text
 
     found = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in head:
         words = name in ("run", "overrides", "error")
-        found.add_column(name, justify="left" if words else "right", no_wrap=name != "overrides", header_style="dim")
+        whole = name not in ("overrides", "error")
+        found.add_column(name, justify="left" if words else "right", no_wrap=whole, header_style="dim")
     for row in rows:
-        found.add_row(*map(Text, row))
+        found.add_row(*(Text(cell, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis") for cell in row))
     return found
