@@ -65,8 +65,8 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], wrap: 
 
     found = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in head:
-        words = name in ("run", "overrides", "error")
-        whole = name not in ("overrides", "error")
+        words = name in ("run", "outcome", "overrides", "why")
+        whole = name not in ("overrides", "why")
         found.add_column(name, justify="left" if words else "right", no_wrap=whole, header_style="dim")
     for row in rows:
         found.add_row(*(Text(cell, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis") for cell in row))

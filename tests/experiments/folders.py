@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.sweeps import Sweep
 from tests.experiments.holders import plant
 
 CODE = "a" * 40
@@ -57,13 +58,20 @@ def running(folder: Path, run: str, *, step: int = 40, rate: float = 10.0, horiz
     return path
 
 
-def manifest(folder: Path, runs: Mapping[str, Sequence[str]], *, age: float = 60.0, sweep: str = "s1") -> Path:
-    """A sweep that was started `age` seconds ago."""
-    about = {"sweep": sweep, "name": folder.name, "scale": "laptop", "started": time.time() - age, "launcher": "local"}
-    path = folder / "sweeps" / f"{sweep}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aged(path, {**about, "command": ["seed=range(3)"], "runs": {run: list(lines) for run, lines in runs.items()}}, age)
-    return path
+def sweep(folder: Path, runs: dict[str, list[str]], age: float = 60.0) -> Sweep:
+    """A sweep that was started `age` seconds ago, with its manifest."""
+    made = Sweep(
+        name=folder.name,
+        scale="laptop",
+        started=time.time() - age,
+        launcher="local",
+        command=["seed=range(3)"],
+        runs=runs,
+        folder=folder,
+    )
+    made.write()
+    os.utime(made.file, (made.started,) * 2)
+    return made
 
 
 def aged(path: Path, value: Mapping[str, Any], age: float) -> None:

@@ -23,22 +23,6 @@ from tests.experiments.holders import dead_pid, plant
 ROOT = Path(__file__).parents[2]
 
 
-def sweep_of(folder: Path, runs: dict[str, list[str]], age: float = 60.0) -> Sweep:
-    """A sweep that was started `age` seconds ago, with its manifest."""
-    made = Sweep(
-        name=folder.name,
-        scale="laptop",
-        started=time.time() - age,
-        launcher="local",
-        command=["seed=range(3)"],
-        runs=runs,
-        folder=folder,
-    )
-    made.write()
-    os.utime(made.file, (made.started,) * 2)
-    return made
-
-
 def seeds(*names: str) -> dict[str, list[str]]:
     return {name: ["cell=gru", "scale=smoke", f"seed={k}"] for k, name in enumerate(names)}
 
@@ -50,7 +34,7 @@ def show(sweep: Sweep, kind=display.Lines):
 
 
 def test_each_run_that_ends_gets_one_line_in_the_order_of_their_ends(tmp_path, capsys):
-    sweep = sweep_of(tmp_path, seeds("a", "b", "c", "d"))
+    sweep = folders.sweep(tmp_path, seeds("a", "b", "c", "d"))
     folders.done(tmp_path, "d", age=1000)  # before this start
     folders.failed(tmp_path, "c", "ValueError: old", age=1000)  # tried again by this start
     _, look = show(sweep)
@@ -69,7 +53,7 @@ def test_each_run_that_ends_gets_one_line_in_the_order_of_their_ends(tmp_path, c
 
 
 def test_after_a_quiet_minute_the_running_runs_are_listed(tmp_path, capsys):
-    sweep = sweep_of(tmp_path, seeds("a", "b"))
+    sweep = folders.sweep(tmp_path, seeds("a", "b"))
     folders.running(tmp_path, "a", step=40, steps=100, rate=10.0, horizon=7.0)
     shown, look = show(sweep)
     look()
@@ -92,7 +76,7 @@ def picture(sweep: Sweep, width: int = 100, height: int = 20) -> str:
 
 
 def test_the_live_display_counts_and_shows_each_running_run(tmp_path):
-    sweep = sweep_of(tmp_path, seeds("a", "b", "c", "d", "e", "f"))
+    sweep = folders.sweep(tmp_path, seeds("a", "b", "c", "d", "e", "f"))
     folders.done(tmp_path, "a", age=1000)
     folders.done(tmp_path, "b", "diverged")
     folders.failed(tmp_path, "c", "ValueError: no")
@@ -108,7 +92,7 @@ def test_the_live_display_counts_and_shows_each_running_run(tmp_path):
 
 def test_the_live_display_is_never_higher_or_wider_than_the_terminal(tmp_path):
     names = [f"run{k:02}" for k in range(30)]
-    sweep = sweep_of(tmp_path, {name: [f"seed={k}", "x" * 200] for k, name in enumerate(names)})
+    sweep = folders.sweep(tmp_path, {name: [f"seed={k}", "x" * 200] for k, name in enumerate(names)})
     sweep.runs["run00"].append("y" * 200)
     for name in names:
         folders.running(tmp_path, name)
@@ -120,7 +104,7 @@ def test_the_live_display_is_never_higher_or_wider_than_the_terminal(tmp_path):
 
 
 def test_the_total_counts_every_run_and_lists_those_to_be_tried_again(tmp_path, capsys):
-    sweep = sweep_of(tmp_path, seeds("a", "b", "c", "d", "e", "f"))
+    sweep = folders.sweep(tmp_path, seeds("a", "b", "c", "d", "e", "f"))
     folders.done(tmp_path, "a", age=1000)
     folders.done(tmp_path, "b")
     folders.failed(tmp_path, "c", "MemoryError: of a kind")
@@ -136,7 +120,7 @@ def test_the_total_counts_every_run_and_lists_those_to_be_tried_again(tmp_path, 
 
 
 def test_a_long_list_of_failures_is_cut_and_says_where_the_rest_is(tmp_path, capsys):
-    sweep = sweep_of(tmp_path, seeds(*(f"r{k}" for k in range(progress.MOST + 3))))
+    sweep = folders.sweep(tmp_path, seeds(*(f"r{k}" for k in range(progress.MOST + 3))))
     for run in sweep.runs:
         folders.failed(tmp_path, run, "ValueError: no")
     progress.total(sweep)
@@ -166,7 +150,7 @@ def test_a_clock_is_read_by_people(seconds, text):
 
 
 def test_what_ends_just_before_the_launcher_returns_is_still_shown(tmp_path, capsys):
-    sweep = sweep_of(tmp_path, seeds("a", "b"))
+    sweep = folders.sweep(tmp_path, seeds("a", "b"))
     with progress.watching(sweep):
         folders.done(tmp_path, "a", age=1)
         folders.done(tmp_path, "b")
@@ -183,14 +167,14 @@ def test_a_display_that_breaks_costs_one_line_and_not_the_sweep(tmp_path, capsys
 
     monkeypatch.setattr(progress, "POLL", 0.01)
     monkeypatch.setattr(display.Lines, "__call__", fall)
-    with progress.watching(sweep_of(tmp_path, seeds("a"))):
+    with progress.watching(folders.sweep(tmp_path, seeds("a"))):
         time.sleep(0.1)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"progress is not shown any more ({type(error).__name__}: ")
 
 
 def test_an_exception_of_the_launcher_goes_through_and_the_thread_ends(tmp_path):
-    with pytest.raises(KeyboardInterrupt), progress.watching(sweep_of(tmp_path, seeds("a"))):
+    with pytest.raises(KeyboardInterrupt), progress.watching(folders.sweep(tmp_path, seeds("a"))):
         raise KeyboardInterrupt
     assert "progress" not in [thread.name for thread in threading.enumerate()]
 
@@ -199,14 +183,11 @@ PRETEND = """
 import sys, time
 from pathlib import Path
 from experiments import progress
-from experiments.sweeps import Sweep
 from tests.experiments import folders
-folder = Path(sys.argv[1])
+folder = Path(sys.argv[1]) / "pretend"
 progress.POLL = 0.05
 runs = {"first": ["seed=0"], "second": ["seed=1"], "third": ["seed=2"]}
-about = {"name": "pretend", "scale": "smoke", "started": time.time(), "launcher": "local", "command": []}
-sweep = Sweep(**about, runs=runs, folder=folder)
-sweep.write()
+sweep = folders.sweep(folder, runs, age=0)
 try:
     with progress.watching(sweep):
         folders.failed(folder, "first", "ValueError: [one] of them")
