@@ -6,17 +6,16 @@ be read is left out with a warning that names it. Nothing is computed here.
 """
 
 import json
-import math
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+
+from analysis.final import UNREADABLE, final, number
 
 FILES = ("config.json", "done.json", "failed.json", "running.json", "scalars.jsonl", "profiles.npz")
 RECORD = ("run", "name", "scale", "outcome", "code", "steps_done", "wall_seconds", "probe_seconds", "failure")
@@ -27,11 +26,10 @@ DIRECTIONS = ("forward", "backward", "input", "output")  # the latter two of fee
 PARTS = ("h", "c")  # of the state, in the order of every table; others come after them
 COLUMNS = ("step", "layer", "direction", "part", "time", "lag", "log10")  # of a profile
 STALE = 300.0  # seconds without a refresh after which running.json belongs to a dead process
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def runs(folder: str | Path) -> pd.DataFrame:
-    """One row per run: its id, its outcome, its configuration, and its final metrics if it is done.
+    """One row per run: its id, its outcome, its configuration, its final scalars, and its metrics if it is done.
 
     `cell`, `init`, `task` and every other part with a `_target_` hold the lower-cased name of the class; their values
     stand beside them as `init.gain`, `task.length`. Metrics keep their names (`validation/error`), predictions are
@@ -74,16 +72,16 @@ def scalars(folder: str | Path, prefix: str = "", only: Collection[str] | None =
         except OSError as error:
             _left_out(path, error)
             continue
-        for number, line in enumerate(lines, start=1):
+        for k, line in enumerate(lines, start=1):
             if not line.strip() or prefix.encode() not in line:
                 continue
             try:
                 record = json.loads(line)
                 step = int(record.pop("step"))
-                found = {k: _number(v) for k, v in record.items() if k.startswith(prefix)}
+                found = {name: number(v) for name, v in record.items() if name.startswith(prefix)}
             except UNREADABLE as error:
-                if number < len(lines):
-                    _left_out(file, error, f" line {number}")
+                if k < len(lines):
+                    _left_out(file, error, f" line {k}")
                 continue
             columns["run"] += [path.name] * len(found)
             columns["step"] += [step] * len(found)
@@ -208,16 +206,21 @@ def _no_runs(folder: str | Path) -> str:
 
 
 def _row(path: Path) -> dict[str, Any]:
+    if not (path / "config.json").exists() and (path / "failed.json").exists():
+        raise ValueError(f"it failed before it began: {json.loads((path / 'failed.json').read_text()).get('error')}")
     record = json.loads((path / "config.json").read_text())
     done = json.loads((path / "done.json").read_text()) if (path / "done.json").exists() else {}
     row = flatten(record["config"])
+    row |= {"device": record["device"]} if "device" in record else {}
+    step, last = final(path / "scalars.jsonl")
+    row |= {"steps_done": step} | {name if "/" in name else f"scalar/{name}": v for name, v in last.items()}
     row |= {"run": path.name, "name": record.get("name"), "scale": record.get("scale"), "code": record.get("code")}
     row |= {f"versions.{k}": v for k, v in record.get("versions", {}).items()}
     if done:
         row |= {"outcome": done["outcome"], "steps_done": done.get("steps")}
-        row |= {k: _number(done.get(k)) for k in ("wall_seconds", "probe_seconds")}
-        row |= {k: _number(v) for k, v in done["metrics"].items()}
-        row |= {f"predicted.{k}": _number(v) for k, v in flatten(done.get("predicted") or {}).items()}
+        row |= {k: number(done.get(k)) for k in ("wall_seconds", "probe_seconds")}
+        row |= {k: number(v) for k, v in done["metrics"].items()}
+        row |= {f"predicted.{k}": number(v) for k, v in flatten(done.get("predicted") or {}).items()}
     else:
         row |= _not_done(path)
     return {"run": row.pop("run"), "outcome": row.pop("outcome"), **row}
@@ -247,10 +250,6 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         elif not key.startswith("_"):  # _partial_, _convert_, _recursive_ belong to Hydra
             row[name] = json.dumps(value) if isinstance(value, list) else value
     return row
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _left_out(path: Path, error: BaseException, where: str = "") -> None:
