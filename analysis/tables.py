@@ -39,11 +39,11 @@ def runs(folder: str | Path) -> pd.DataFrame:
         ValueError: the folder holds no run that can be read.
     """
     rows = []
-    for path in _run_folders(folder):
+    for path in run_folders(folder):
         try:
             rows.append(_row(path))
         except UNREADABLE as error:
-            _left_out(path, error)
+            left_out(path, error)
     if not rows:
         raise ValueError(_no_runs(folder))
     return pd.DataFrame(rows)
@@ -65,30 +65,35 @@ def scalars(folder: str | Path, prefix: str = "", only: Collection[str] | None =
         only: ids of the runs to read; all of them if None.
     """
     columns: dict[str, list] = {"run": [], "step": [], "name": [], "value": []}
-    for path in _run_folders(folder, only):
-        file = path / "scalars.jsonl"
-        try:
-            lines = file.read_bytes().split(b"\n") if file.exists() else []
-        except OSError as error:
-            _left_out(path, error)
-            continue
-        for k, line in enumerate(lines, start=1):
-            if not line.strip() or prefix.encode() not in line:
-                continue
-            try:
-                record = json.loads(line)
-                step = int(record.pop("step"))
-                found = {name: number(v) for name, v in record.items() if name.startswith(prefix)}
-            except UNREADABLE as error:
-                if k < len(lines):
-                    _left_out(file, error, f" line {k}")
-                continue
-            columns["run"] += [path.name] * len(found)
-            columns["step"] += [step] * len(found)
-            columns["name"] += found.keys()
-            columns["value"] += found.values()
+    for path in run_folders(folder, only):
+        found = logged(path, prefix)
+        columns["run"] += [path.name] * len(found)
+        columns["step"] += [step for step, _, _ in found]
+        columns["name"] += [name for _, name, _ in found]
+        columns["value"] += [value for _, _, value in found]
     frame = pd.DataFrame(columns).astype({"run": "category", "step": int, "name": "category", "value": float})
     return frame.drop_duplicates(["run", "step", "name"], keep="last", ignore_index=True)
+
+
+def logged(path: Path, prefix: str = "") -> list[tuple[int, str, float]]:
+    """The same for one run folder: step, name and value, line by line, also of a step that was logged twice."""
+    file, found = path / "scalars.jsonl", []
+    try:
+        lines = file.read_bytes().split(b"\n") if file.exists() else []
+    except OSError as error:
+        left_out(path, error)
+        return []
+    for k, line in enumerate(lines, start=1):
+        if not line.strip() or prefix.encode() not in line:
+            continue
+        try:
+            record = json.loads(line)
+            step = int(record.pop("step"))
+            found += [(step, name, number(v)) for name, v in record.items() if name.startswith(prefix)]
+        except UNREADABLE as error:
+            if k < len(lines):
+                left_out(file, error, f" line {k}")
+    return found
 
 
 Loss = Literal["last", "task"]
@@ -122,14 +127,14 @@ def profiles(
     """
     _check(loss, statistic, steps)
     blocks = []
-    for path in _run_folders(folder, only):
+    for path in run_folders(folder, only):
         file = path / "profiles.npz"
         if not file.exists() and not (path / "done.json").exists():
             continue  # it has not come to its first probe
         try:
             blocks.append((path.name, profile(file, loss, statistic, steps, layer, part)))
         except UNREADABLE as error:
-            _left_out(path, error)
+            left_out(path, error)
     if not blocks:
         return pd.DataFrame({name: [] for name in ("run", *COLUMNS)})
     frame = pd.concat([block for _, block in blocks], ignore_index=True)
@@ -191,7 +196,8 @@ def _check(loss: str, statistic: str, steps: str) -> None:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
-def _run_folders(folder: str | Path, only: Collection[str] | None = None) -> Iterator[Path]:
+def run_folders(folder: str | Path, only: Collection[str] | None = None) -> Iterator[Path]:
+    """The folders in which a run has left anything, by name."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(_no_runs(folder))
@@ -252,6 +258,6 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return row
 
 
-def _left_out(path: Path, error: BaseException, where: str = "") -> None:
+def left_out(path: Path, error: BaseException, where: str = "") -> None:
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
     warnings.warn(f"{path}{where} cannot be read and is left out ({reason})", stacklevel=3)
