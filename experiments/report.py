@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from experiments.tail import read_json
 
 SLOWEST = 5
 MOST = 20  # rows of a list
+COMMIT = re.compile(r"(?<=\b[0-9a-f]{10})[0-9a-f]{30}\b")  # what is not needed of one
 
 
 @dataclass(frozen=True)
@@ -161,5 +163,6 @@ def conditions(folder: Path, standings: Mapping[str, Standing], known: dict[str,
     for name in sorted({name for found in known.values() for name in found}):
         values = Counter(found[name] for found in known.values() if name in found)
         if len(values) > 1:
-            lines.append(f"{name} differs: " + ", ".join(f"{value} ({n} runs)" for value, n in values.most_common()))
+            said = (f"{COMMIT.sub('', value)} ({n} runs)" for value, n in values.most_common())
+            lines.append(f"{name} differs: {', '.join(said)}")
     return lines

@@ -131,10 +131,10 @@ def test_runs_of_different_code_or_torch_are_warned_of(tmp_path):
     for k in range(3):
         folders.done(tmp_path, f"a{k}")
     assert report(tmp_path).warnings == []
-    folders.done(tmp_path, "b", code="b" * 40)
+    folders.done(tmp_path, "b", code="b" * 40 + "-dirty")
     folders.running(tmp_path, "c", torch="3")
     assert report(tmp_path).warnings == [
-        f"code differs: {'a' * 40} (4 runs), {'b' * 40} (1 runs)",
+        f"code differs: {'a' * 10} (4 runs), {'b' * 10}-dirty (1 runs)",
         "torch differs: 2 (4 runs), 3 (1 runs)",
     ]
 
