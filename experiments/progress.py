@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import MissingConfigException
+from hydra.types import RunMode
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from experiments import display, screen
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from rnnlab.train import Measurement
 
 POLL = 1.0  # seconds between two looks at the run folders
+SHARE = 20.0  # times as long as a look took, at least: of very many runs, or where the file system is slow
 PATIENCE = 5.0  # seconds without a line in a single run
 MOST = 20  # failed runs that the summary lists
 
@@ -49,8 +52,11 @@ def _show(sweep: Sweep, stop: threading.Event) -> None:
     try:
         watch, started = Watch(sweep.folder, sweep.runs), display.since(sweep)
         with (display.Screen if display.is_terminal() else display.Lines)(sweep, started) as show:
-            while not stop.wait(POLL):
+            pause = POLL
+            while not stop.wait(pause):
+                begun = time.monotonic()
                 show(watch.look())
+                pause = max(POLL, SHARE * (time.monotonic() - begun))
             show(watch.look())  # what has ended since
     except Exception as error:
         with contextlib.suppress(OSError, ValueError):  # nobody may be listening any more
@@ -84,15 +90,18 @@ def ended(result: Mapping[str, Any]) -> None:
 class Ticker:
     """A line about a run every few seconds, and at its end if there was one before.
 
-    On a terminal, within a `with` statement, it is one line that changes.
+    On a terminal, within a `with` statement, it is one line that changes. A run of a sweep says nothing: the sweep
+    shows its runs itself.
 
     Args:
-        quiet: say nothing, as in a sweep, which shows its runs itself.
+        first: the step that the run goes on from.
     """
 
-    def __init__(self, steps: int, *, quiet: bool = False) -> None:
-        self.steps, self.quiet, self.started = steps, quiet, time.monotonic()
-        self.last = self.started
+    def __init__(self, steps: int, *, first: int = 0) -> None:
+        self.steps, self.first, self.quiet = steps, first, in_sweep()
+        self.last = self.started = time.monotonic()
+        if first and not self.quiet:
+            print(f"  goes on at step {first}/{steps}", flush=True)
         self._live: Any = None
 
     def __enter__(self) -> Self:
@@ -123,7 +132,7 @@ class Ticker:
 
     def line(self, m: "Measurement", seconds: float) -> str:
         """The measurement, and how long the rest takes."""
-        rate = m.step / seconds
+        rate = (m.step - self.first) / seconds
         left = (self.steps - m.step) / rate if rate else math.inf
         error = m.scalars.get("validation/error")
         return (
@@ -131,6 +140,11 @@ class Ticker:
             + (f"  validation error {error:.3f}" if error is not None else "")
             + f"  gradient norm {m.scalars['grad/norm']:.2g}  {rate:.1f} steps/s, {clock(left)} left"
         )
+
+
+def in_sweep() -> bool:
+    """Whether this is a job of -m, in whatever process."""
+    return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
 
 
 def suggestion(error: BaseException | None) -> str | None:

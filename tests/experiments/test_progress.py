@@ -1,6 +1,7 @@
 """What the terminal shows of a sweep is where its runs stand, and it costs no sweep, whatever happens to it."""
 
 import io
+import itertools
 import os
 import pty
 import re
@@ -260,19 +261,36 @@ class Moment:
 def test_a_single_run_says_now_and_then_how_it_gets_on(capsys, monkeypatch):
     now = iter([0.0, 1.0, 6.0, 7.0, 8.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
-    with progress.Ticker(100) as tick:
-        for step in (10, 60, 70):
+    with progress.Ticker(100, first=30) as tick:
+        for step in (40, 60, 70):
             tick(Moment(step))
-        tick(Moment(80, "stuck"))  # the end, because there was a line before
+        tick(Moment(78, "stuck"))  # the end, because there was a line before
     assert capsys.readouterr().out.splitlines() == [
-        "  step 60/100  loss 0.5  validation error 0.250  gradient norm 2  10.0 steps/s, 4 s left",
-        "  step 80/100  loss 0.5  validation error 0.250  gradient norm 2  10.0 steps/s, 2 s left",
+        "  goes on at step 30/100",
+        "  step 60/100  loss 0.5  validation error 0.250  gradient norm 2  5.0 steps/s, 8 s left",
+        "  step 78/100  loss 0.5  validation error 0.250  gradient norm 2  6.0 steps/s, 4 s left",
     ]
 
 
 def test_a_run_of_a_sweep_says_nothing_itself(capsys, monkeypatch):
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    with progress.Ticker(100, quiet=True) as tick:
-        tick(Moment(10))
-        tick(Moment(100, "stuck"))
-    assert capsys.readouterr().out == ""
+    for sweep in (False, True):
+        monkeypatch.setattr(progress, "in_sweep", lambda sweep=sweep: sweep)
+        with progress.Ticker(100) as tick:
+            tick(Moment(10))
+        assert (capsys.readouterr().out == "") == sweep
+
+
+def test_a_sweep_of_many_runs_is_looked_at_less_often(tmp_path, monkeypatch):
+    looks = []
+
+    def slowly(*args):
+        looks.append(time.monotonic())
+        time.sleep(0.05)
+
+    monkeypatch.setattr(progress, "POLL", 0.01)
+    monkeypatch.setattr(progress, "SHARE", 10.0)
+    monkeypatch.setattr(display.Lines, "__call__", slowly)
+    with progress.watching(folders.sweep(tmp_path, seeds("a"))):
+        time.sleep(1.2)
+    assert min(b - a for a, b in itertools.pairwise(looks[:-1])) > 0.5  # the last look is at the end
