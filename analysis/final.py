@@ -25,8 +25,7 @@ def final(file: Path) -> tuple[int | None, dict[str, float]]:
             for reach in (TAIL, size):
                 begin = max(0, size - reach)
                 stream.seek(begin)
-                lines = stream.read(size - begin).split(b"\n")[1 if begin else 0 :]  # the first may be cut
-                step, found = _last(lines, names)
+                step, found = _last(stream.read(size - begin).split(b"\n"), names)
                 if begin == 0 or found.keys() >= names:
                     break
     except FileNotFoundError:

@@ -119,13 +119,13 @@ class Watch:
         return found
 
     def _state(self, path: Path, blank: Standing) -> Standing:
-        for _ in range(2):  # once more, in case it was taken up again between two looks
+        for _ in range(2):  # it may have ended, or have been taken up again, between two of these looks
             if found := _done(path, blank):
                 return found
             if held(path):
                 return self._progress(path, replace(blank, state="running"))
-            if found := _done(path, blank) or _failed(path, blank):  # again: it may have ended since the first look
-                return self._progress(path, found) if found.state == "failed" else found
+            if found := _failed(path, blank):
+                return self._progress(path, found)
         begun = any((path / name).exists() for name in ("running.json", "config.json", "scalars.jsonl"))
         return self._progress(path, replace(blank, state="killed")) if begun else blank
 

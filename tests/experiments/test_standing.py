@@ -121,6 +121,48 @@ def test_a_restart_from_a_checkpoint_or_from_nothing_is_followed(tmp_path):
     assert (one.state, one.step, one.horizon, one.loss) == ("running", None, None, None)
 
 
+def test_a_file_cut_in_place_is_followed(tmp_path):
+    path = folders.running(tmp_path, "a", step=40, rate=10.0)
+    log = path / "scalars.jsonl"
+    watch = Watch(tmp_path, ["a"])
+    watch.look()
+    size = len("".join(log.read_text().splitlines(keepends=True)[:3]))  # steps 0, 10, 20
+    os.truncate(log, size)
+    assert watch.look()["a"].step == 20
+    folders.log(path, [{"step": k, "seconds": k / 10, "train/loss": 0.1} for k in (30, 40)])
+    watch.look()
+    os.truncate(log, size)  # and it grows beyond what it was before anybody looks
+    folders.log(path, [{"step": k, "seconds": 10 + k / 2, "train/loss": 0.1} for k in range(21, 40)])
+    one = watch.look()["a"]
+    assert one.step == 39
+    assert one.rate == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["L1/forward/h", "L0/forward/h"], "L0/forward/h"),
+        (["L0/backward/h", "L0/forward/h"], "L0/forward/h"),
+        (["L0/forward/c", "L0/forward/h"], "L0/forward/h"),
+        (["L0/input/u", "L1/backward/h", "L2/output/v"], "L1/backward/h"),
+    ],
+)
+def test_the_horizon_is_that_of_the_recurrent_layer_nearest_to_the_input(tmp_path, names, chosen):
+    path = folders.running(tmp_path, "a")
+    digests = {f"adjoint/{name}/horizon": float(k) for k, name in enumerate(names)}
+    folders.log(path, [{"step": 50, "seconds": 5.0, "train/loss": 0.1, **digests}])
+    assert standing(tmp_path, ["a"])["a"].horizon == names.index(chosen)
+
+
+def test_a_change_within_the_same_tick_of_the_clock_is_seen(tmp_path):
+    path = folders.failed(tmp_path, "a", "ValueError: no")
+    watch, stamp = Watch(tmp_path, ["a"]), path.stat().st_mtime_ns
+    assert watch.look()["a"].state == "failed"
+    folders.done(tmp_path, "a")
+    os.utime(path, ns=(stamp, stamp))
+    assert watch.look()["a"].state == "done"
+
+
 def test_done_runs_are_not_read_again_and_missing_ones_cost_nothing(tmp_path, monkeypatch):
     runs = [f"done{k}" for k in range(5)] + [f"failed{k}" for k in range(5)] + [f"missing{k}" for k in range(5)]
     for k in range(5):

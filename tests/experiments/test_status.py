@@ -139,6 +139,23 @@ def test_runs_of_different_code_or_torch_are_warned_of(tmp_path):
     ]
 
 
+def test_a_run_that_is_tried_again_counts_with_its_new_code(tmp_path):
+    folders.done(tmp_path, "a")
+    folders.failed(tmp_path, "b", "ValueError: no")
+    folders.begin(tmp_path, "b", code="b" * 40)
+    ask = Asker(targeted(tmp_path))
+    assert len(ask().warnings) == 1
+    folders.done(tmp_path, "b")
+    (tmp_path / "b" / "failed.json").unlink()
+    assert ask().warnings == []
+
+
+def test_a_failure_of_this_start_is_not_called_an_earlier_one(tmp_path):
+    folders.sweep(tmp_path, {"a": [], "b": []}, age=60)
+    folders.failed(tmp_path, "a", "ValueError: no")
+    assert not any("earlier" in line for line in report(tmp_path).lines())
+
+
 def test_an_unknown_name_gets_the_closest_one_or_what_there_is(live):
     outputs = live.parent
     (outputs / "empty").mkdir()
