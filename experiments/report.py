@@ -151,17 +151,19 @@ def conditions(folder: Path, standings: Mapping[str, Standing], known: dict[str,
     """A line for each of code, versions, device and loops in which runs that were begun differ.
 
     Args:
-        known: what was read before; done runs are not read again.
+        known: of done runs, which are not read again; those read now are added.
     """
+    found = dict(known)
     for run, s in standings.items():
-        if s.state == "missing" or (s.state == "done" and run in known):
+        if run in known or s.state == "missing" or not (about := read_json(folder / run / "config.json")):
             continue
-        if about := read_json(folder / run / "config.json"):
-            plain = {name: str(about.get(name)) for name in ("code", "device", "loops")}
-            known[run] = plain | {name: str(version) for name, version in (about.get("versions") or {}).items()}
+        found[run] = {name: str(about.get(name)) for name in ("code", "device", "loops")}
+        found[run] |= {name: str(version) for name, version in (about.get("versions") or {}).items()}
+        if s.state == "done":
+            known[run] = found[run]
     lines = []
-    for name in sorted({name for found in known.values() for name in found}):
-        values = Counter(found[name] for found in known.values() if name in found)
+    for name in sorted({name for one in found.values() for name in one}):
+        values = Counter(one[name] for one in found.values() if name in one)
         if len(values) > 1:
             said = (f"{COMMIT.sub('', value)} ({n} runs)" for value, n in values.most_common())
             lines.append(f"{name} differs: {', '.join(said)}")
