@@ -45,6 +45,7 @@ def test_scalars_are_those_of_the_record(folder, tmp_path):
     assert found[key].to_numpy().tolist() == expected[key].to_numpy().tolist()
     np.testing.assert_array_equal(found["value"], expected["value"])
     assert (found["value"] == -math.inf).sum() == 1
+    assert parquet.read_table(tmp_path / "out_scalars.parquet")["value"].null_count == 0  # NaN is a number
     again = found[(found["run"] == "a") & (found["step"] == 100) & (found["name"] == "train/loss")]
     assert list(again["value"]) == [0.7]  # the later line
 
@@ -109,6 +110,7 @@ def test_the_table_of_runs_keeps_what_a_run_is_and_what_came_of_it(folder, tmp_p
     assert list(found["task.length"]) == [30, 20, 50]
     assert found.loc["a", "adjoint/L0/forward/h/decay_per_step"] == -0.02
     assert math.isnan(found.loc["b", "validation/error"])
+    assert parquet.read_table(tmp_path / "out_runs.parquet")["validation/error"].null_count == 0
 
 
 def test_the_columns_have_the_documented_types(folder, tmp_path):
