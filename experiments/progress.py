@@ -19,18 +19,24 @@ PATIENCE = 5.0  # seconds without a line in a long run
 
 
 class Ticker:
-    """Prints a line about a run every few seconds, and at its end if it has printed before."""
+    """Prints a line about a run every few seconds, and at its end if it has printed before.
 
-    def __init__(self, steps: int) -> None:
-        self.steps, self.started = steps, time.monotonic()
+    Args:
+        first: the step that the run goes on at after an earlier attempt.
+    """
+
+    def __init__(self, steps: int, first: int = 0) -> None:
+        self.steps, self.first, self.started = steps, first, time.monotonic()
         self.last = self.started
+        if first:
+            print(f"  goes on at step {first}/{steps}", flush=True)
 
     def __call__(self, m: Measurement) -> None:
         now = time.monotonic()
         if now - self.last < PATIENCE and not (m.outcome and self.last > self.started):
             return
         self.last = now
-        rate = m.step / (now - self.started)
+        rate = (m.step - self.first) / (now - self.started)
         left = (self.steps - m.step) / rate if rate else math.inf
         error = m.scalars.get("validation/error")
         print(

@@ -1,34 +1,46 @@
 """The run folder: what is written, in which order, so that a kill at any moment loses at most the last line.
 
-    running.json  config.json  scalars.jsonl  profiles.npz  weights.pt  done.json | failed.json
+    running.json  config.json  scalars.jsonl  profiles.npz  checkpoint.pt  weights.pt  done.json | failed.json
 
-`done.json` comes last and is the mark of completion. A run that failed, was killed or interrupted is tried again from
-its beginning by the next start.
+`done.json` comes last and is the mark of completion; `checkpoint.pt` goes when it is there. A run that failed, was
+killed or interrupted is tried again by the next start: from its checkpoint, or if it has none from its beginning.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import json
+import logging
 import math
 import os
 import platform
 import shutil
 import subprocess
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
 
 import numpy as np
 
+from experiments import checkpoints
 from experiments.claims import Busy, Claim
 
 __all__ = ["Busy", "Record", "finished", "read_done", "run_id", "strict"]
 
+logger = logging.getLogger(__name__)
+
 Outcome = Literal["solved", "stuck", "diverged"]
-NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale")  # parts of a configuration that change no number
+NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "checkpoint_seconds")  # they change no number
+    "hydra",
+    "tracker",
+    "paths",
+    "name",
+    "scale",
+    "checkpoint_seconds",
+)  # parts of a configuration that change no number
 
 
 def strict(value: Any) -> Any:
@@ -67,8 +79,12 @@ def run_id(config: Mapping[str, Any]) -> str:
 
 
 def finished(folder: Path) -> bool:
-    """Whether the run is done, so that nothing is to be trained."""
-    return (folder / "done.json").exists()
+    """Whether the run is done, so that nothing is to be trained; what a kill right after the mark left is dropped."""
+    done = (folder / "done.json").exists()
+    if done:
+        with contextlib.suppress(OSError):  # not there, or not ours to remove
+            (folder / "checkpoint.pt").unlink()
+    return done
 
 
 def read_done(folder: Path) -> dict[str, Any]:
@@ -108,10 +124,23 @@ class Record:
             record.done("solved", steps=1, metrics={...}, wall_seconds=2.0)
 
     An exception that leaves the context is written to `failed.json` and goes on, unless the run was done by then.
+
+    Attributes:
+        kept: what an earlier attempt left to go on from; the record has been cut back to it.
     """
 
-    def __init__(self, folder: Path, claim: Claim, lines: IO[bytes], overrides: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        claim: Claim,
+        lines: IO[bytes],
+        overrides: Sequence[str],
+        kept: checkpoints.Kept,
+        identity: Mapping[str, Any],
+    ) -> None:
         self.folder = folder
+        self.kept = kept
+        self._identity = identity
         self._claim = claim
         self._lines = lines
         self._overrides = list(overrides)
@@ -127,7 +156,7 @@ class Record:
         loops: str = "python",
         overrides: Sequence[str] = (),
     ) -> Self:
-        """Claim the folder, drop what a failed or killed attempt left in it, and write `config.json`.
+        """Claim the folder, drop what a failed or killed attempt left beyond its checkpoint, and write `config.json`.
 
         Args:
             config: resolved, as plain Python.
@@ -141,18 +170,19 @@ class Record:
         try:
             if finished(folder):  # by another process, between the caller's look and our claim
                 raise Busy(f"{folder} is done: nothing is trained again")
-            for name_of_old in ("scalars.jsonl", "profiles.npz", "weights.pt", "failed.json"):
-                (folder / name_of_old).unlink(missing_ok=True)
-            for part in folder.glob("*.part"):
-                part.unlink()
-            shutil.rmtree(folder / "wandb", ignore_errors=True)
             about = {"run": run_id(config), "name": name, "scale": scale, "config": numbers(config)}
-            _replace_json(folder / "config.json", {**about, "versions": versions(), "loops": loops, "code": commit()})
+            about |= {"versions": versions(), "loops": loops, "code": commit()}
+            identity = {key: about[key] for key in about.keys() - {"name", "scale", "config", "versions", "code"}}
+            identity |= {"torch": versions()["torch"], "code": checkpoints.sources(config)}
+            kept = checkpoints.read(folder, identity)
+            _cut(folder, kept)
+            shutil.rmtree(folder / "wandb", ignore_errors=True)
+            _replace_json(folder / "config.json", about)
             lines = (folder / "scalars.jsonl").open("ab", buffering=0)
         except BaseException:
             claim.release()
             raise
-        return cls(folder, claim, lines, overrides)
+        return cls(folder, claim, lines, overrides, kept, identity)
 
     def __enter__(self) -> Self:
         return self
@@ -181,6 +211,31 @@ class Record:
             if np.asarray(array).dtype.hasobject:
                 raise ValueError(f"profiles needs arrays of numbers or text, got objects in {key}")
         _replace(self.folder / "profiles.npz", lambda file: np.savez(file, **arrays))
+
+    def checkpoint(self, state: Mapping[str, Any], *, seconds: float, axes: Collection[str], probed: int) -> None:
+        """Replace `checkpoint.pt`; to be called before the lines of the state's own step are written.
+
+        A disk without room for it costs a warning: the run goes on, and the old checkpoint is still good.
+
+        Args:
+            state: of `Measurement.state`.
+            seconds: of training so far, over all attempts.
+            axes: names of the arrays in `profiles.npz` that do not begin with an axis `step`.
+            probed: the length of that axis.
+        """
+        import torch
+
+        self._check()
+        os.fsync(self._lines.fileno())  # the lines that it counts on
+        about = {"identity": self._identity, "size": os.fstat(self._lines.fileno()).st_size, "probed": probed}
+        about |= {"seconds": seconds, "axes": list(axes), "state": state}
+        path = self.folder / "checkpoint.pt"
+        try:
+            _replace(path, lambda file: torch.save(about, file))
+        except (OSError, RuntimeError) as error:  # the latter is how torch reports the former
+            path.with_name(path.name + ".part").unlink(missing_ok=True)
+            line = f"{type(error).__name__}: {error}".splitlines()[0]
+            logger.warning("%s was not written, the run goes on without it (%s)", path, line)
 
     def weights(self, state_dict: Mapping[str, Any]) -> None:
         """Replace `weights.pt`."""
@@ -212,6 +267,7 @@ class Record:
             }
         )
         _replace_json(self.folder / "done.json", summary)
+        (self.folder / "checkpoint.pt").unlink(missing_ok=True)
         return summary
 
     def _check(self) -> None:
@@ -223,6 +279,21 @@ class Record:
         line = "interrupted" if interrupted else f"{type(error).__name__}: {error}".splitlines()[0]
         trace = "".join(traceback.format_exception(error))
         _replace_json(self.folder / "failed.json", {"error": line, "traceback": trace, "overrides": self._overrides})
+
+
+def _cut(folder: Path, kept: checkpoints.Kept) -> None:
+    """Drop what an attempt left, but for what is kept; after a kill within, the same is kept once more."""
+    dropped = ["weights.pt", "failed.json", *(part.name for part in folder.glob("*.part"))]
+    if kept.state is None:
+        dropped = ["checkpoint.pt", "scalars.jsonl", *dropped]
+    else:
+        os.truncate(folder / "scalars.jsonl", kept.size)
+    if kept.arrays:
+        _replace(folder / "profiles.npz", lambda file: np.savez(file, **kept.arrays))
+    else:
+        dropped.append("profiles.npz")
+    for name in dropped:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _replace_json(path: Path, value: Mapping[str, Any]) -> None:

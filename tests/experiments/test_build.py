@@ -141,7 +141,7 @@ def test_a_constraint_holds_in_every_layer_and_map_while_training():
     given = ("constraint=orthogonal", "network.depth=2", "network.transition=2", "steps=3", "dtype=float64")
     bench = build(composed(*given, "task.length=5", "schedule=every", "schedule.interval=100"))
     before = [f.W.detach().clone() for cell in bench.network.cells() for f in cell.maps]
-    list(bench.measurements)
+    list(bench.measurements())
     after = [f.W for cell in bench.network.cells() for f in cell.maps]
     assert len(after) == 4
     for old, W in zip(before, after, strict=True):

@@ -1,0 +1,129 @@
+"""`checkpoint.pt`: where a run that was killed goes on, and what of its record stays.
+
+A checkpoint belongs to a configuration, a version of torch and the sources that ran. One that fits in all of them makes
+the numbers of an uninterrupted run; any other is dropped, for that run would hold the numbers of two codes.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import json
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+Arrays = Mapping[str, np.ndarray]
+VERSIONED = {"torch", "numpy"}  # packages whose version says which code it is
+NUMBERS = {"nan", "inf", "-inf"}  # as strict JSON has them
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What earlier attempts at a run left to go on from: nothing, unless there was a checkpoint.
+
+    Attributes:
+        state: for `train(resume=...)`; None: begin at step 0.
+        seconds: of training so far.
+        size: of `scalars.jsonl` before the step of the state, in bytes.
+        rows: its lines.
+        arrays: those of `profiles.npz` before that step.
+        axes: the names of those arrays that do not begin with an axis `step`.
+    """
+
+    state: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+    size: int = 0
+    rows: Sequence[Mapping[str, Any]] = ()
+    arrays: Arrays = field(default_factory=dict)
+    axes: Collection[str] = ()
+
+
+def read(folder: Path, identity: Mapping[str, Any]) -> Kept:
+    """What there is to go on from; nothing, after a warning, if the checkpoint is torn or of another identity."""
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return Kept()
+    import torch  # here, so that whoever only asks which runs are done does not wait for it
+
+    try:
+        found = torch.load(path, weights_only=True, map_location="cpu")
+        for name, ours in identity.items():
+            if (theirs := found["identity"].get(name)) != ours:
+                raise ValueError(f"its {name} is {theirs}, now it is {ours}")
+        lines = (folder / "scalars.jsonl").read_bytes()[: found["size"]]
+        arrays = until(load(folder / "profiles.npz"), found["axes"], found["state"]["step"])
+        if len(lines) < found["size"] or len(arrays.get("step", ())) < found["probed"]:
+            raise ValueError("the record beside it is shorter than it was")
+        rows = [numbered(json.loads(line)) for line in lines.splitlines()]
+    except Exception as error:  # for a torn file torch alone has five kinds
+        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        logger.warning("%s is of no use, the run starts anew (%s)", path, line)
+        return Kept()
+    return Kept(found["state"], found["seconds"], found["size"], rows, arrays, found["axes"])
+
+
+def load(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of a `profiles.npz`; none if it was not written."""
+    if not file.exists():
+        return {}
+    with np.load(file, allow_pickle=False) as data:
+        return dict(data)
+
+
+def until(arrays: Arrays, axes: Collection[str], step: int) -> Arrays:
+    """The arrays as they were before that step was probed."""
+    count = int((arrays["step"] < step).sum()) if arrays else 0
+    return {name: v if name in axes else v[:count] for name, v in arrays.items()} if count else {}
+
+
+def told(
+    rows: Sequence[Mapping[str, Any]], arrays: Arrays, axes: Collection[str]
+) -> Iterator[tuple[Mapping[str, Any], Arrays | None]]:
+    """What a tracker was told while these rows and profiles came in: each row, with all profiles so far if probed."""
+    probed = set(arrays["step"].tolist()) if arrays else set()
+    for row in rows:
+        yield row, until(arrays, axes, row["step"] + 1) if row["step"] in probed else None
+
+
+def numbered(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of `scalars.jsonl` with its non-finite numbers, which strict JSON has as strings, as numbers again."""
+    return {name: float(v) if isinstance(v, str) and v in NUMBERS else v for name, v in row.items()}
+
+
+def sources(config: Mapping[str, Any]) -> str:
+    """A hash of the code that makes the numbers: rnnlab, and the packages of the user that the configuration names.
+
+    Unlike a commit it changes with every edit of theirs, committed or not, and with nothing else.
+    """
+    named = {target.partition(".")[0] for target in _targets(config)} - VERSIONED
+    return hashlib.sha256("".join(_digest(name) for name in sorted({"rnnlab", *named})).encode()).hexdigest()[:12]
+
+
+def _targets(config: Any) -> Iterator[str]:
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from [value] if key == "_target_" else _targets(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from _targets(value)
+
+
+@functools.cache  # for the code that this process imported, not for what is edited while it runs
+def _digest(package: str) -> str:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # __main__
+        spec = None
+    if spec is None:
+        return ""
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = sorted(f for folder in folders for f in folder.rglob("*") if f.suffix in (".py", ".cpp", ".h"))
+    if not folders and spec.has_location:
+        files = [Path(spec.origin)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
