@@ -4,9 +4,6 @@ A checkpoint belongs to a configuration, a version of torch and the sources that
 the numbers of an uninterrupted run; any other is dropped, for that run would hold the numbers of two codes.
 """
 
-import functools
-import hashlib
-import importlib.util
 import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +16,6 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 Arrays = Mapping[str, np.ndarray]
-VERSIONED = {"torch", "numpy"}  # packages whose version says which code it is
 NUMBERS = {"nan", "inf", "-inf"}  # as strict JSON has them
 
 
@@ -94,36 +90,3 @@ def told(
 def numbered(row: Mapping[str, Any]) -> dict[str, Any]:
     """A line of `scalars.jsonl` with its non-finite numbers, which strict JSON has as strings, as numbers again."""
     return {name: float(v) if isinstance(v, str) and v in NUMBERS else v for name, v in row.items()}
-
-
-def sources(config: Mapping[str, Any]) -> str:
-    """A hash of the code that makes the numbers: rnnlab, and the packages of the user that the configuration names.
-
-    Unlike a commit it changes with every edit of theirs, committed or not, and with nothing else.
-    """
-    named = {target.partition(".")[0] for target in _targets(config)} - VERSIONED
-    return hashlib.sha256("".join(_digest(name) for name in sorted({"rnnlab", *named})).encode()).hexdigest()[:12]
-
-
-def _targets(config: Any) -> Iterator[str]:
-    if isinstance(config, Mapping):
-        for key, value in config.items():
-            yield from [value] if key == "_target_" else _targets(value)
-    elif isinstance(config, list | tuple):
-        for value in config:
-            yield from _targets(value)
-
-
-@functools.cache  # for the code that this process imported, not for what is edited while it runs
-def _digest(package: str) -> str:
-    try:
-        spec = importlib.util.find_spec(package)
-    except ValueError:  # __main__
-        spec = None
-    if spec is None:
-        return ""
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    files = sorted(f for folder in folders for f in folder.rglob("*") if f.suffix in (".py", ".cpp", ".h"))
-    if not folders and spec.has_location:
-        files = [Path(spec.origin)]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -7,16 +7,12 @@ killed or interrupted is tried again by the next start: from its checkpoint, or 
 """
 
 import contextlib
-import functools
 import hashlib
-import importlib.metadata
 import json
 import logging
 import math
 import os
-import platform
 import shutil
-import subprocess
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -27,20 +23,14 @@ import numpy as np
 
 from experiments import checkpoints
 from experiments.claims import Busy, Claim
+from experiments.provenance import commit, sources, versions
 
-__all__ = ["Busy", "Record", "finished", "read_done", "run_id", "strict"]
+__all__ = ["Busy", "Record", "finished", "read_done", "replace_json", "run_id", "strict", "write_failure"]
 
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["solved", "stuck", "diverged"]
-NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "checkpoint_seconds")  # they change no number
-    "hydra",
-    "tracker",
-    "paths",
-    "name",
-    "scale",
-    "checkpoint_seconds",
-)  # parts of a configuration that change no number
+NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack", "checkpoint_seconds")  # they change no number
 
 
 def strict(value: Any) -> Any:
@@ -92,30 +82,6 @@ def read_done(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "done.json").read_text())
 
 
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of what makes the numbers."""
-    found = {"python": platform.python_version()}
-    for package in ("rnnlab", "torch", "numpy"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-@functools.cache
-def commit() -> str | None:
-    """The git commit of this code, with `-dirty` if tracked files differ from it; None outside a clone."""
-    here = Path(__file__).resolve()
-    git = functools.partial(subprocess.run, cwd=here.parent, capture_output=True, text=True, check=True)
-    try:
-        git(["git", "ls-files", "--error-unmatch", here.name])  # not the repository of someone who installed us
-        return git(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 class Record:
     """One attempt at a run: a context manager that holds the folder and writes into it.
 
@@ -153,6 +119,7 @@ class Record:
         *,
         name: str,
         scale: str,
+        device: str = "cpu",
         loops: str = "python",
         overrides: Sequence[str] = (),
     ) -> Self:
@@ -160,6 +127,7 @@ class Record:
 
         Args:
             config: resolved, as plain Python.
+            device: the one found where the configuration says `auto`.
             loops: of the engine, `compiled` or `python`: their sums differ in the last bits.
 
         Raises:
@@ -170,14 +138,13 @@ class Record:
         try:
             if finished(folder):  # by another process, between the caller's look and our claim
                 raise Busy(f"{folder} is done: nothing is trained again")
-            about = {"run": run_id(config), "name": name, "scale": scale, "config": numbers(config)}
-            about |= {"versions": versions(), "loops": loops, "code": commit()}
-            identity = {key: about[key] for key in about.keys() - {"name", "scale", "config", "versions", "code"}}
-            identity |= {"torch": versions()["torch"], "code": checkpoints.sources(config)}
+            made = {"run": run_id(config), "device": device, "loops": loops}
+            about = {**made, "name": name, "scale": scale, "config": numbers(config)}
+            identity = {**made, "torch": versions()["torch"], "code": sources(config)}
             kept = checkpoints.read(folder, identity)
             _cut(folder, kept)
             shutil.rmtree(folder / "wandb", ignore_errors=True)
-            _replace_json(folder / "config.json", about)
+            replace_json(folder / "config.json", {**about, "versions": versions(), "code": commit()})
             lines = (folder / "scalars.jsonl").open("ab", buffering=0)
         except BaseException:
             claim.release()
@@ -193,7 +160,7 @@ class Record:
         self._lines.close()
         try:
             if error is not None and not self._claim.lost and not finished(self.folder):
-                self._failed(error)
+                write_failure(self.folder, error, self._overrides)
         finally:
             self._claim.release()
 
@@ -266,7 +233,7 @@ class Record:
                 "probe_seconds": probe_seconds,
             }
         )
-        _replace_json(self.folder / "done.json", summary)
+        replace_json(self.folder / "done.json", summary)
         (self.folder / "checkpoint.pt").unlink(missing_ok=True)
         return summary
 
@@ -274,11 +241,14 @@ class Record:
         if self._claim.lost:
             raise Busy(f"{self.folder} was taken over by another process while this one stood still")
 
-    def _failed(self, error: BaseException) -> None:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        line = "interrupted" if interrupted else f"{type(error).__name__}: {error}".splitlines()[0]
-        trace = "".join(traceback.format_exception(error))
-        _replace_json(self.folder / "failed.json", {"error": line, "traceback": trace, "overrides": self._overrides})
+
+def write_failure(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
+    """Write `failed.json`: the error in a line, its traceback, and the overrides of the run."""
+    interrupted = isinstance(error, KeyboardInterrupt)
+    line = "interrupted" if interrupted else f"{type(error).__name__}: {error}".splitlines()[0]
+    trace = "".join(traceback.format_exception(error))
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_json(folder / "failed.json", {"error": line, "traceback": trace, "overrides": list(overrides)})
 
 
 def _cut(folder: Path, kept: checkpoints.Kept) -> None:
@@ -296,7 +266,8 @@ def _cut(folder: Path, kept: checkpoints.Kept) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _replace_json(path: Path, value: Mapping[str, Any]) -> None:
+def replace_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write strict JSON: a reader sees the old file or the new one, whole."""
     text = json.dumps(strict(value), indent=1, allow_nan=False) + "\n"
     _replace(path, lambda file: file.write(text.encode()))
 
