@@ -57,9 +57,11 @@ def read(folder: Path, identity: Mapping[str, Any]) -> Kept:
         if len(lines) < found["size"] or len(arrays.get("step", ())) < found["probed"]:
             raise ValueError("the record beside it is shorter than it was")
         rows = [numbered(json.loads(line)) for line in lines.splitlines()]
-    except Exception as error:  # for a torn file torch alone has five kinds
-        line = f"{type(error).__name__}: {error}".splitlines()[0]
-        logger.warning("%s is of no use, the run starts anew (%s)", path, line)
+    except Exception as error:  # for a torn file torch alone has five kinds, whose texts are of no help
+        if isinstance(error, OSError | MemoryError) and not isinstance(error, FileNotFoundError):
+            raise  # it may be whole: another start can read it
+        reason = error if type(error) is ValueError else f"it cannot be read: {type(error).__name__}"
+        logger.warning("%s is of no use, the run starts anew: %s", path, reason)
         return Kept()
     return Kept(found["state"], found["seconds"], found["size"], rows, arrays, found["axes"])
 

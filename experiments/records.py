@@ -199,10 +199,10 @@ class Record:
         path = self.folder / "checkpoint.pt"
         try:
             _replace(path, lambda file: torch.save(about, file))
-        except (OSError, RuntimeError) as error:  # the latter is how torch reports the former
+        except (OSError, RuntimeError) as error:  # torch puts a RuntimeError of its own over an OSError
             path.with_name(path.name + ".part").unlink(missing_ok=True)
-            line = f"{type(error).__name__}: {error}".splitlines()[0]
-            logger.warning("%s was not written, the run goes on without it (%s)", path, line)
+            reason = error if isinstance(error, OSError) else error.__context__ or error
+            logger.warning("%s was not written, the run goes on without it: %s", path, str(reason).splitlines()[0])
 
     def weights(self, state_dict: Mapping[str, Any]) -> None:
         """Replace `weights.pt`."""

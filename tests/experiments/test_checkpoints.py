@@ -76,6 +76,10 @@ def other_file(folder: Path) -> None:
 
 
 def lines_lost(folder: Path) -> None:
+    (folder / "scalars.jsonl").unlink()
+
+
+def lines_cut(folder: Path) -> None:
     os.truncate(folder / "scalars.jsonl", 10)
 
 
@@ -83,7 +87,7 @@ def profiles_lost(folder: Path) -> None:
     (folder / "profiles.npz").unlink()
 
 
-@pytest.mark.parametrize("damage", [torn, empty, garbage, unsafe, other_file, lines_lost, profiles_lost])
+@pytest.mark.parametrize("damage", [torn, empty, garbage, unsafe, other_file, lines_cut, lines_lost, profiles_lost])
 def test_a_checkpoint_that_cannot_be_used_is_dropped_with_a_line(tmp_path, caplog, damage):
     interrupted(tmp_path)
     damage(tmp_path)
@@ -92,7 +96,18 @@ def test_a_checkpoint_that_cannot_be_used_is_dropped_with_a_line(tmp_path, caplo
         assert {path.name for path in tmp_path.iterdir()} == {"running.json", "config.json", "scalars.jsonl"}
         assert rows(tmp_path) == []
     (said,) = caplog.messages
-    assert re.search(r"checkpoint\.pt is of no use, the run starts anew \(.+\)$", said)
+    reason = r"(it cannot be read: \w+|the record beside it is shorter than it was)"
+    assert re.search(rf"checkpoint\.pt is of no use, the run starts anew: {reason}$", said)
+
+
+def test_a_disk_that_cannot_be_read_now_costs_no_checkpoint(tmp_path, monkeypatch):
+    interrupted(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("stale file handle")))
+        with pytest.raises(OSError, match="stale"):
+            open_record(tmp_path)
+    with open_record(tmp_path) as record:
+        assert record.kept.state["step"] == 2
 
 
 @pytest.mark.parametrize(
@@ -135,7 +150,8 @@ def test_a_disk_without_room_costs_a_warning_and_keeps_the_old_checkpoint(tmp_pa
         record.scalars({"step": 2})
         assert not list(tmp_path.glob("*.part"))
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
-    assert re.search(r"checkpoint\.pt was not written, the run goes on without it \(.+\)$", caplog.messages[0])
+    (said,) = caplog.messages
+    assert re.search(r"checkpoint\.pt was not written, the run goes on without it: .*File too large$", said)
     with open_record(tmp_path) as record:
         assert record.kept.state["step"] == 2
 

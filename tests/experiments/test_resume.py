@@ -96,6 +96,12 @@ def test_every_kind_of_network_goes_on(overrides):
     assert_resumes([*SHORT, *overrides], 7)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_run_on_a_gpu_goes_on():
+    """Its random stream too, whose state stands on the CPU."""
+    assert_resumes(["cell=lstm", *ADDING, "device=cuda"], 5)
+
+
 class Told:
     """A tracker that keeps what it is told, and at one step sends Ctrl-C."""
 
