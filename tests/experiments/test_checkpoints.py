@@ -80,7 +80,7 @@ def lines_lost(folder: Path) -> None:
 
 
 def lines_cut(folder: Path) -> None:
-    os.truncate(folder / "scalars.jsonl", 10)
+    (folder / "scalars.jsonl").write_bytes((folder / "scalars.jsonl").read_bytes().splitlines(keepends=True)[0])
 
 
 def profiles_lost(folder: Path) -> None:
@@ -168,6 +168,15 @@ def test_the_checkpoint_of_a_done_run_is_dropped_even_if_a_kill_comes_between(tm
         open_record(tmp_path)
     assert finished(tmp_path)
     assert not checkpoint.exists()
+
+
+def test_the_checkpoint_is_there_until_the_mark_is(tmp_path, monkeypatch):
+    interrupted(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"), open_record(tmp_path) as record:
+        patch.setattr(records, "replace_json", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        record.done("stuck", steps=3, metrics={}, wall_seconds=2.0)
+    assert not finished(tmp_path)
+    assert (tmp_path / "checkpoint.pt").exists()
 
 
 def test_the_code_of_a_run_is_rnnlab_and_what_the_user_wrote(tmp_path, monkeypatch):
