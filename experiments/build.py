@@ -44,8 +44,8 @@ class Bench:
 
 PLAIN = {int: Integral, float: Real, str: str, bool: bool}
 STREAMS = {"init": "init", "train": "order", "validation": "data", "test": "data"}  # and which seed each has
-OF_THE_SHELL = {"name": str, "seed": int, "held_out": int, "threads": int, "device": str, "dtype": str}
-OF_THE_SHELL |= {"checkpoint_seconds": float}
+OF_THE_SHELL = {"name": str, "device": str, "dtype": str, "checkpoint_seconds": float}
+OF_THE_SHELL |= dict.fromkeys(("seed", "held_out", "threads"), int)
 KINDS = {"cell": Cell, "task": Task, "probes": Probe}  # what users write themselves
 
 

@@ -26,15 +26,15 @@ class Kept:
     Attributes:
         state: for `train(resume=...)`; None: begin at step 0.
         seconds: of training so far.
-        size: of `scalars.jsonl` before the step of the state, in bytes.
-        rows: its lines.
+        lines: of `scalars.jsonl` before the step of the state.
+        rows: what they say.
         arrays: those of `profiles.npz` before that step.
         axes: the names of those arrays that do not begin with an axis `step`.
     """
 
     state: Mapping[str, Any] | None = None
     seconds: float = 0.0
-    size: int = 0
+    lines: bytes = b""
     rows: Sequence[Mapping[str, Any]] = ()
     arrays: Arrays = field(default_factory=dict)
     axes: Collection[str] = ()
@@ -63,7 +63,7 @@ def read(folder: Path, identity: Mapping[str, Any]) -> Kept:
         reason = error if type(error) is ValueError else f"it cannot be read: {type(error).__name__}"
         logger.warning("%s is of no use, the run starts anew: %s", path, reason)
         return Kept()
-    return Kept(found["state"], found["seconds"], found["size"], rows, arrays, found["axes"])
+    return Kept(found["state"], found["seconds"], lines, rows, arrays, found["axes"])
 
 
 def load(file: Path) -> dict[str, np.ndarray]:

@@ -252,12 +252,15 @@ def write_failure(folder: Path, error: BaseException, overrides: Sequence[str]) 
 
 
 def _cut(folder: Path, kept: checkpoints.Kept) -> None:
-    """Drop what an attempt left, but for what is kept; after a kill within, the same is kept once more."""
+    """Drop what an attempt left, but for what is kept; after a kill within, the same is kept once more.
+
+    The lines go into a new file: one who was taken over, and does not know it yet, writes into the old one.
+    """
     dropped = ["weights.pt", "failed.json", *(part.name for part in folder.glob("*.part"))]
     if kept.state is None:
         dropped = ["checkpoint.pt", "scalars.jsonl", *dropped]
     else:
-        os.truncate(folder / "scalars.jsonl", kept.size)
+        _replace(folder / "scalars.jsonl", lambda file: file.write(kept.lines))
     if kept.arrays:
         _replace(folder / "profiles.npz", lambda file: np.savez(file, **kept.arrays))
     else:

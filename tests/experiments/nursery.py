@@ -36,7 +36,7 @@ def dies_at(operation: int) -> None:
 
         return counted
 
-    for name in ("fsync", "replace", "truncate", "unlink", "link"):
+    for name in ("fsync", "replace", "unlink", "link"):
         setattr(os, name, mortal(getattr(os, name)))
 
 

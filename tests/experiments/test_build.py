@@ -64,6 +64,7 @@ WRONG = [
     (["task.length=-5"], r"task: adding needs length >= 2 to place two marks, got -5"),
     (["task.length=abc"], r"task\.length: needs a whole number, got 'abc'"),
     (["steps=-1"], r"train needs steps >= 0, got -1"),
+    (["checkpoint_seconds=often"], r"checkpoint_seconds: needs a number, got 'often'"),
     (["steps=1.5"], r"steps: needs a whole number, got 1\.5"),
     (["batch=0"], r"train needs batch >= 1, got 0"),
     (["network.depth=0"], r"network: stack needs depth >= 1, got 0"),

@@ -55,6 +55,14 @@ def test_what_came_before_the_checkpoint_is_kept_and_the_rest_is_cut(tmp_path):
             raise KeyboardInterrupt
 
 
+def test_one_who_was_taken_over_does_not_write_into_the_lines_that_are_kept(tmp_path):
+    interrupted(tmp_path)
+    with (tmp_path / "scalars.jsonl").open("ab", buffering=0) as late, open_record(tmp_path) as record:
+        late.write(b'{"step": 3, "train/loss": 7}\n')
+        record.scalars({"step": 2})
+        assert [row["step"] for row in rows(tmp_path)] == [0, 1, 2]
+
+
 def torn(folder: Path) -> None:
     os.truncate(folder / "checkpoint.pt", (folder / "checkpoint.pt").stat().st_size // 2)
 
