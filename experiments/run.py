@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments import progress
 from experiments.build import BadInput, Bench, build, place
+from experiments.checkpoints import told
 from experiments.records import Record, finished, read_done, run_id
 from rnnlab import kernels
 from rnnlab.probes import Reading
@@ -42,12 +43,12 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
         folder, config, name=cfg.name, scale=cfg.scale, device=device, loops=loops, overrides=overrides
     ) as record:
         bench.tracker.start(folder, folder.name, cfg.name, config, [cfg.scale])
-        arrays, last = follow(bench, record, cfg.steps)
+        arrays, last = follow(bench, record, cfg.steps, cfg.checkpoint_seconds)
         metrics = {name: value for name, value in last.scalars.items() if name.startswith("validation/")}
         found = evaluate(bench.network, bench.task, bench.test)
         metrics |= {f"test/{name}": value for name, value in found.items()}
         record.weights(bench.network.state_dict())
-        wall = time.perf_counter() - started
+        wall = record.kept.seconds + time.perf_counter() - started
         done = record.done(
             last.outcome, steps=last.step, metrics=metrics, wall_seconds=wall, probe_seconds=last.probe_seconds
         )
@@ -55,30 +56,39 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return {**about, **done, "skipped": False}
 
 
-def follow(bench: Bench, record: Record, steps: int) -> tuple[dict[str, np.ndarray], Measurement]:
+def follow(
+    bench: Bench, record: Record, steps: int, checkpoint_seconds: float
+) -> tuple[dict[str, np.ndarray], Measurement]:
     """Train, and write each measurement down as it comes; returns all profiles and the last measurement."""
-    arrays: dict[str, np.ndarray] = {}
-    readings: list[tuple[int, Reading]] = []
-    started = time.perf_counter()
-    ticker = progress.Ticker(steps)
-    for m in bench.measurements:
-        row = {"step": m.step, "seconds": time.perf_counter() - started, **m.scalars}
+    kept = record.kept
+    arrays, axes = dict(kept.arrays), kept.axes
+    for row, profiles in told(kept.rows, arrays, axes):
+        bench.tracker.log(row, profiles)
+    ticker = progress.Ticker(steps, first=kept.state["step"] if kept.state else 0)
+    saved = started = time.perf_counter()
+    for m in bench.measurements(resume=kept.state):
+        now = time.perf_counter()
+        seconds = kept.seconds + now - started
+        if m.outcome is None and now - saved >= checkpoint_seconds:
+            record.checkpoint(m.state(), seconds=seconds, axes=axes, probed=len(arrays.get("step", ())))
+            saved = time.perf_counter()
+        row = {"step": m.step, "seconds": seconds, **m.scalars}
         record.scalars(row)
         if m.reading:
-            readings.append((m.step, m.reading))
-            arrays = stacked(readings)
+            arrays, axes = grown(arrays, m.step, m.reading), list(m.reading.axes)
             record.profiles(arrays)
         bench.tracker.log(row, arrays if m.reading else None)
         ticker(m)
     return arrays, m
 
 
-def stacked(readings: list[tuple[int, Reading]]) -> dict[str, np.ndarray]:
-    """The arrays of all probed steps along a first axis `step`, and their axes."""
-    last = readings[-1][1]
-    axes = {name: np.array(values) for name, values in last.axes.items()}
-    arrays = {name: np.stack([reading.arrays[name].numpy() for _, reading in readings]) for name in last.arrays}
-    return {"step": np.array([step for step, _ in readings]), **axes, **arrays}
+def grown(arrays: dict[str, np.ndarray], step: int, reading: Reading) -> dict[str, np.ndarray]:
+    """The arrays of all probed steps along a first axis `step`, this one's at the end, and their axes."""
+    new = {"step": np.array([step]), **{name: value.numpy()[None] for name, value in reading.arrays.items()}}
+    axes = {name: np.array(values) for name, values in reading.axes.items()}
+    if arrays:
+        new = {name: np.concatenate([arrays[name], value]) for name, value in new.items()}
+    return {"step": new["step"], **axes, **new}
 
 
 def picture(folder: Path) -> Path:
