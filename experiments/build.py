@@ -14,7 +14,7 @@ from hydra.errors import CompactHydraException
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.tracking import Tracker
+from experiments.tracking import Timed
 from rnnlab.cells import Cell
 from rnnlab.networks import EncoderDecoder, Stack
 from rnnlab.probes import Probe
@@ -39,7 +39,7 @@ class Bench:
     task: Task
     test: Batch
     measurements: Callable[..., Iterator[Measurement]]
-    tracker: Tracker
+    tracker: Timed
 
 
 PLAIN = {int: Integral, float: Real, str: str, bool: bool}
@@ -81,7 +81,7 @@ def build(cfg: DictConfig) -> Bench:
             **{name: cfg[name] for name in ("steps", "batch", "log_every", "evaluate_every", "stop_when_solved")},
         )
         measurements()  # which refuses wrong numbers, and does no more
-    return Bench(network, task, test, measurements, make(cfg, "tracker"))
+    return Bench(network, task, test, measurements, Timed(make(cfg, "tracker")))
 
 
 def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Stack | EncoderDecoder:

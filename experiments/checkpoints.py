@@ -6,7 +6,7 @@ the numbers of an uninterrupted run; any other is dropped, for that run would ho
 
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 Arrays = Mapping[str, np.ndarray]
-NUMBERS = {"nan", "inf", "-inf"}  # as strict JSON has them
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,6 @@ class Kept:
         state: for `train(resume=...)`; None: begin at step 0.
         seconds: of training so far.
         lines: of `scalars.jsonl` before the step of the state.
-        rows: what they say.
         arrays: those of `profiles.npz` before that step.
         axes: the names of those arrays that do not begin with an axis `step`.
     """
@@ -35,7 +33,6 @@ class Kept:
     state: Mapping[str, Any] | None = None
     seconds: float = 0.0
     lines: bytes = b""
-    rows: Sequence[Mapping[str, Any]] = ()
     arrays: Arrays = field(default_factory=dict)
     axes: Collection[str] = ()
 
@@ -56,14 +53,15 @@ def read(folder: Path, identity: Mapping[str, Any]) -> Kept:
         arrays = until(load(folder / "profiles.npz"), found["axes"], found["state"]["step"])
         if len(lines) < found["size"] or len(arrays.get("step", ())) < found["probed"]:
             raise ValueError("the record beside it is shorter than it was")
-        rows = [numbered(json.loads(line)) for line in lines.splitlines()]
+        for line in lines.splitlines():
+            json.loads(line)
     except Exception as error:  # for a torn file torch alone has five kinds, whose texts are of no help
         if isinstance(error, OSError | MemoryError) and not isinstance(error, FileNotFoundError):
             raise  # it may be whole: another start can read it
         reason = error if type(error) is ValueError else f"it cannot be read: {type(error).__name__}"
         logger.warning("%s is of no use, the run starts anew: %s", path, reason)
         return Kept()
-    return Kept(found["state"], found["seconds"], lines, rows, arrays, found["axes"])
+    return Kept(found["state"], found["seconds"], lines, arrays, found["axes"])
 
 
 def load(file: Path) -> dict[str, np.ndarray]:
@@ -78,17 +76,3 @@ def until(arrays: Arrays, axes: Collection[str], step: int) -> Arrays:
     """The arrays as they were before that step was probed."""
     count = int((arrays["step"] < step).sum()) if arrays else 0
     return {name: v if name in axes else v[:count] for name, v in arrays.items()} if count else {}
-
-
-def told(
-    rows: Sequence[Mapping[str, Any]], arrays: Arrays, axes: Collection[str]
-) -> Iterator[tuple[Mapping[str, Any], Arrays | None]]:
-    """What a tracker was told while these rows and profiles came in: each row, with all profiles so far if probed."""
-    probed = set(arrays["step"].tolist()) if arrays else set()
-    for row in rows:
-        yield row, until(arrays, axes, row["step"] + 1) if row["step"] in probed else None
-
-
-def numbered(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of `scalars.jsonl` with its non-finite numbers, which strict JSON has as strings, as numbers again."""
-    return {name: float(v) if isinstance(v, str) and v in NUMBERS else v for name, v in row.items()}

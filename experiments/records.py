@@ -220,6 +220,7 @@ class Record:
         predicted: Mapping[str, float] | None = None,
         wall_seconds: float,
         probe_seconds: float = 0.0,
+        tracker_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Write the mark of completion, the last file of a run, and return what it says."""
         self._check()
@@ -231,6 +232,7 @@ class Record:
                 "predicted": predicted or {},
                 "wall_seconds": wall_seconds,
                 "probe_seconds": probe_seconds,
+                "tracker_seconds": tracker_seconds,
             }
         )
         replace_json(self.folder / "done.json", summary)

@@ -11,15 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments import progress
 from experiments.build import BadInput, Bench, build, place
-from experiments.checkpoints import told
 from experiments.records import Record, finished, read_done, run_id
+from experiments.replay import drawing
 from rnnlab import kernels
 from rnnlab.probes import Reading
 from rnnlab.train import Measurement, evaluate
 
 __all__ = ["BadInput", "folder_of", "run"]
-
-WORTH_A_PICTURE = 20.0  # seconds of a run: to draw it for the tracker costs half a second
 
 
 def folder_of(config: DictConfig) -> Path:
@@ -39,9 +37,12 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     bench = build(cfg)
     device = place(cfg.device).type
     loops = "compiled" if device == "cpu" and kernels.available() else "python"
-    with Record.open(
-        folder, config, name=cfg.name, scale=cfg.scale, device=device, loops=loops, overrides=overrides
-    ) as record:
+    with (
+        Record.open(
+            folder, config, name=cfg.name, scale=cfg.scale, device=device, loops=loops, overrides=overrides
+        ) as record,
+        bench.tracker,
+    ):
         bench.tracker.start(folder, folder.name, cfg.name, config, [cfg.scale])
         arrays, last = follow(bench, record, cfg.steps, cfg.checkpoint_seconds)
         metrics = {name: value for name, value in last.scalars.items() if name.startswith("validation/")}
@@ -50,9 +51,14 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
         record.weights(bench.network.state_dict())
         wall = record.kept.seconds + time.perf_counter() - started
         done = record.done(
-            last.outcome, steps=last.step, metrics=metrics, wall_seconds=wall, probe_seconds=last.probe_seconds
+            last.outcome,
+            steps=last.step,
+            metrics=metrics,
+            wall_seconds=wall,
+            probe_seconds=last.probe_seconds,
+            tracker_seconds=bench.tracker.seconds,
         )
-        bench.tracker.finish(done, arrays, (lambda: picture(folder)) if wall > WORTH_A_PICTURE else None)
+        bench.tracker.finish(done, arrays, drawing(folder, done))
     return {**about, **done, "skipped": False}
 
 
@@ -62,23 +68,21 @@ def follow(
     """Train, and write each measurement down as it comes; returns all profiles and the last measurement."""
     kept = record.kept
     arrays, axes = dict(kept.arrays), kept.axes
-    for row, profiles in told(kept.rows, arrays, axes):
-        bench.tracker.log(row, profiles)
-    ticker = progress.Ticker(steps, first=kept.state["step"] if kept.state else 0)
     saved = started = time.perf_counter()
-    for m in bench.measurements(resume=kept.state):
-        now = time.perf_counter()
-        seconds = kept.seconds + now - started
-        if m.outcome is None and now - saved >= checkpoint_seconds:
-            record.checkpoint(m.state(), seconds=seconds, axes=axes, probed=len(arrays.get("step", ())))
-            saved = time.perf_counter()
-        row = {"step": m.step, "seconds": seconds, **m.scalars}
-        record.scalars(row)
-        if m.reading:
-            arrays, axes = grown(arrays, m.step, m.reading), list(m.reading.axes)
-            record.profiles(arrays)
-        bench.tracker.log(row, arrays if m.reading else None)
-        ticker(m)
+    with progress.Ticker(steps, first=kept.state["step"] if kept.state else 0) as ticker:
+        for m in bench.measurements(resume=kept.state):
+            now = time.perf_counter()
+            seconds = kept.seconds + now - started
+            if m.outcome is None and now - saved >= checkpoint_seconds:
+                record.checkpoint(m.state(), seconds=seconds, axes=axes, probed=len(arrays.get("step", ())))
+                saved = time.perf_counter()
+            row = {"step": m.step, "seconds": seconds, **m.scalars}
+            record.scalars(row)
+            if m.reading:
+                arrays, axes = grown(arrays, m.step, m.reading), list(m.reading.axes)
+                record.profiles(arrays)
+            bench.tracker.log(row, arrays if m.reading else None)
+            ticker(m)
     return arrays, m
 
 
@@ -89,10 +93,3 @@ def grown(arrays: dict[str, np.ndarray], step: int, reading: Reading) -> dict[st
     if arrays:
         new = {name: np.concatenate([arrays[name], value]) for name, value in new.items()}
     return {"step": new["step"], **axes, **new}
-
-
-def picture(folder: Path) -> Path:
-    """The profiles of a run as a PNG beside its record."""
-    from analysis import run, style  # here: drawing is for those who track
-
-    return style.save_png(run.run_figure(folder), folder / "profiles.png")

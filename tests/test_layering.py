@@ -32,7 +32,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.probes": ({*ENGINE, "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.tracing": ({*ENGINE, "rnnlab.kernels", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),
-    "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "rich", "wandb"}),
+    "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "rich", "wandb", "wandb_workspaces"}),
     "hydra_plugins": ({"experiments.records", "experiments.sweeps", "experiments.progress"}, {"hydra", "omegaconf"}),
     "analysis": (set(), {"numpy", "pandas", "matplotlib", "seaborn"}),
 }

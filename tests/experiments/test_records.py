@@ -126,6 +126,7 @@ def test_a_run_leaves_its_files_and_done_is_the_mark(tmp_path):
         "predicted": {},
         "wall_seconds": 1.5,
         "probe_seconds": 0.0,
+        "tracker_seconds": 0.0,
     }
     with pytest.raises(Busy, match="nothing is trained again"):
         open_record(tmp_path)
