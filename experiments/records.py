@@ -25,7 +25,17 @@ import numpy as np
 
 from experiments.claims import Busy, Claim
 
-__all__ = ["Busy", "Record", "finished", "read_done", "replace_json", "run_id", "strict", "write_failure"]
+__all__ = [
+    "Busy",
+    "Record",
+    "finished",
+    "read_done",
+    "replace_json",
+    "run_id",
+    "strict",
+    "write_death",
+    "write_failure",
+]
 
 Outcome = Literal["solved", "stuck", "diverged"]
 NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack")  # parts of a configuration that change no number
@@ -231,6 +241,20 @@ def write_failure(folder: Path, error: BaseException, overrides: Sequence[str]) 
     trace = "".join(traceback.format_exception(error))
     folder.mkdir(parents=True, exist_ok=True)
     replace_json(folder / "failed.json", {"error": line, "traceback": trace, "overrides": list(overrides)})
+
+
+def write_death(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
+    """Write `failed.json` for a run whose process is gone, unless it is done or someone alive works on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        claim = Claim(folder)
+    except Busy:
+        return
+    try:
+        if not finished(folder):
+            write_failure(folder, error, overrides)
+    finally:
+        claim.release()
 
 
 def replace_json(path: Path, value: Mapping[str, Any]) -> None:
