@@ -23,10 +23,11 @@ class Pool:
 
     Args:
         make: is called once in each worker, and returns what is then called with each unit.
+        preload: modules that all workers need, imported once.
     """
 
-    def __init__(self, make: Callable[[], Answer], size: int) -> None:
-        self._make, self._size = make, size
+    def __init__(self, make: Callable[[], Answer], size: int, preload: Sequence[str] = ()) -> None:
+        self._make, self._size, self._preload = make, size, preload
         self._workers: list[Worker] = []
 
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[int, Any]]:
@@ -38,7 +39,7 @@ class Pool:
         left = len(units)
         while left:
             while len(self._workers) < min(self._size, left):
-                self._workers.append(Worker(self._make))
+                self._workers.append(Worker(self._make, self._preload))
             for worker in self._workers:
                 if worker.ready and worker.place is None and any(queues.values()):
                     place = (queues.get(worker.job) or max(queues.values(), key=len)).popleft()

@@ -1,7 +1,8 @@
 """A worker process: the parent's handle on it, and what it does.
 
-It is forked from a server that has imported torch and done nothing else, so it is there at once. It never hears the
-terminal's Ctrl-C: the parent does, and sends SIGTERM to those at work. It ends with its parent, however that ended.
+It is forked from a server that has imported what takes long and done nothing else, so it is there at once. It never
+hears the terminal's Ctrl-C: the parent does, and sends SIGTERM to those at work. It ends with its parent, however that
+ended.
 """
 
 import faulthandler
@@ -12,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
@@ -20,7 +21,6 @@ from typing import Any
 from hydra.core.utils import env_override
 
 PATIENCE = 10.0  # seconds for a worker to write down that it was interrupted
-PRELOAD = ["experiments.run"]  # what each worker would spend its first seconds on
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # until a run sets its own number
 
 Answer = Callable[[Any], Any]
@@ -35,11 +35,12 @@ class Worker:
 
     Args:
         make: is called in the process, and returns what is then called with each unit.
+        preload: modules to import before the fork, once for all workers.
     """
 
-    def __init__(self, make: Callable[[], Answer]) -> None:
+    def __init__(self, make: Callable[[], Answer], preload: Sequence[str]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOAD)
+        context.set_forkserver_preload(list(preload))
         self.pipe, theirs = context.Pipe()
         (out, their_out), (err, their_err) = context.Pipe(duplex=False), context.Pipe(duplex=False)
         self.process = context.Process(target=_work, args=(make, theirs, their_out, their_err))
@@ -133,9 +134,10 @@ def _work(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         answer = make()
-        gc.collect()
-        gc.freeze()  # or each collection below goes through all of torch
         pipe.send(None)
+        pipe.send(answer(pipe.recv()))
+        gc.collect()
+        gc.freeze()  # all that was imported by now: each collection below would take .1 s to go through it
         while True:
             pipe.send(answer(pipe.recv()))
             gc.collect()
