@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 from hydra.core.utils import env_override
@@ -130,8 +130,10 @@ def _work(
         end.close()
     sys.stdout.reconfigure(line_buffering=True)
     faulthandler.enable()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    threading.Thread(target=_end_with_parent, daemon=True).start()  # a signal that it gets would not wake us
+    signal.pthread_sigmask(signal.SIG_SETMASK, {*before, signal.SIGINT})
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         answer = make()
         pipe.send(None)
@@ -162,6 +164,7 @@ def _end_with_parent() -> None:
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
     """A process that is started in here, and all that it starts, never gets SIGINT."""
+    resource_tracker.ensure_running()  # which multiprocessing starts with the first process, and takes the mask away
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
