@@ -144,7 +144,7 @@ def answer(unit):
         time.sleep(float(unit.overrides[0]))
     except KeyboardInterrupt:
         (here / f"{unit.job}.interrupted").touch()
-        time.sleep(0.3)  # to write it down takes its time, in which another signal must not break in
+        time.sleep(0.5)  # to write it down takes its time, in which another signal must not break in
         (here / f"{unit.job}.freed").touch()
         raise
     print("out of", unit.job)
@@ -171,10 +171,14 @@ def at_work(folder: Path, *jobs: int) -> list[int]:
     return [int(file.read_text()) for file in files]
 
 
-@pytest.mark.parametrize("whom", ["group", "parent"])
+@pytest.mark.parametrize("whom", ["group", "parent", "workers and parent"])
 def test_ctrl_c_lets_the_running_units_write_it_down_once_and_leaves_no_process(whom, tmp_path, pool):
     process = pool(60, 60, 60)
-    at_work(tmp_path, 0, 1)
+    workers = at_work(tmp_path, 0, 1)
+    if whom == "workers and parent":  # which tells the workers once more
+        for worker in workers:
+            os.kill(worker, signal.SIGTERM)
+        wait_for(lambda: len(list(tmp_path.glob("*.interrupted"))) == 2)
     (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=9)
     assert err.splitlines()[-1] == "KeyboardInterrupt"
