@@ -25,7 +25,17 @@ from experiments import checkpoints
 from experiments.claims import Busy, Claim
 from experiments.provenance import commit, sources, versions
 
-__all__ = ["Busy", "Record", "finished", "read_done", "replace_json", "run_id", "strict", "write_failure"]
+__all__ = [
+    "Busy",
+    "Record",
+    "finished",
+    "read_done",
+    "replace_json",
+    "run_id",
+    "strict",
+    "write_death",
+    "write_failure",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -269,6 +279,20 @@ def _cut(folder: Path, kept: checkpoints.Kept) -> None:
         dropped.append("profiles.npz")
     for name in dropped:
         (folder / name).unlink(missing_ok=True)
+
+
+def write_death(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
+    """Write `failed.json` for a run whose process is gone, unless it is done or someone alive works on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        claim = Claim(folder)
+    except Busy:
+        return
+    try:
+        if not finished(folder):
+            write_failure(folder, error, overrides)
+    finally:
+        claim.release()
 
 
 def replace_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -216,6 +216,7 @@ def record_of(out: Path) -> dict[str, Any]:
     clock = [row.pop("seconds") for row in rows] + [done.pop("wall_seconds")]
     assert clock == sorted(clock)  # it goes on over the attempts
     assert 0 < done.pop("probe_seconds") < clock[-1]
+    done.pop("tracker_seconds")
     return {**found, "scalars.jsonl": rows, "done.json": done}
 
 
