@@ -1,9 +1,10 @@
 """From configuration nodes to objects: the only place that instantiates anything."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -30,18 +31,21 @@ class Bench:
     """Everything that one run needs, checked before any work.
 
     Attributes:
-        measurements: the training itself; nothing is trained before the first is asked for.
+        measurements: the training itself, as `measurements(resume=...)`; nothing is trained before the first is asked
+            for.
     """
 
     network: Stack | EncoderDecoder
     task: Task
     test: Batch
-    measurements: Iterator[Measurement]
+    measurements: Callable[..., Iterator[Measurement]]
     tracker: Timed
 
 
 PLAIN = {int: Integral, float: Real, str: str, bool: bool}
-OF_THE_SHELL = {"name": str, "seed": int, "held_out": int, "threads": int, "device": str, "dtype": str}
+STREAMS = {"init": "init", "train": "order", "validation": "data", "test": "data"}  # and which seed each has
+OF_THE_SHELL = {"name": str, "device": str, "dtype": str, "checkpoint_seconds": float}
+OF_THE_SHELL |= dict.fromkeys(("seed", "held_out", "threads"), int)
 KINDS = {"cell": Cell, "task": Task, "probes": Probe}  # what users write themselves
 
 
@@ -51,15 +55,20 @@ def build(cfg: DictConfig) -> Bench:
     for name, hint in {**OF_THE_SHELL, **{name: hints[name] for name in hints.keys() & cfg.keys()}}.items():
         if not isinstance(cfg[name], DictConfig) and not fits(cfg[name], hint):
             raise BadInput(f"{name}: needs {readable(hint)}, got {cfg[name]!r}")
+    for name, seed in cfg.seeds.items():
+        if name not in STREAMS.values() or not fits(seed, int):
+            known = ", ".join(sorted(set(STREAMS.values())))
+            raise BadInput(f"seeds: needs a whole number for each of {known}, got {name}: {seed!r}")
     device, dtype = place(cfg.device), precision(cfg.dtype)
-    streams = {name: stream(cfg.seed, name, device) for name in ("init", "train", "validation", "test")}
+    streams = {name: stream(cfg.seeds[of], name, device) for name, of in STREAMS.items()}
     task = make(cfg, "task")
     with blame("held_out"):
         validation, test = (task.held_out(n, cfg.held_out, streams[n], dtype=dtype) for n in ("validation", "test"))
     network = make_network(cfg, task, streams["init"])
     optimizer = make(cfg, "optimizer", params=network.parameters())
     with blame("train"):
-        measurements = train(
+        measurements = partial(
+            train,
             network,
             task,
             optimizer,
@@ -71,6 +80,7 @@ def build(cfg: DictConfig) -> Bench:
             schedule=make(cfg, "schedule"),
             **{name: cfg[name] for name in ("steps", "batch", "log_every", "evaluate_every", "stop_when_solved")},
         )
+        measurements()  # which refuses wrong numbers, and does no more
     return Bench(network, task, test, measurements, Timed(make(cfg, "tracker")))
 
 
@@ -164,6 +174,9 @@ def readable(hint: Any) -> str:
 
 
 def place(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -214,3 +214,7 @@ def test_config_json_holds_the_numbers_and_names_no_machine(tmp_path):
     assert about["versions"]["torch"] == torch.__version__
     assert claims._where()["host"] not in json.dumps({**about, "code": None})
     assert str(tmp_path) not in text
+
+
+def test_how_often_to_write_a_checkpoint_is_no_part_of_the_id():
+    assert run_id({**CONFIG, "checkpoint_seconds": 5}) == run_id(CONFIG)
