@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,10 +40,10 @@ class Reader:
         with file:
             file.seek(self._offset)
             for line in file:
-                row = (
-                    {key: schema.number(value) for key, value in json.loads(line).items()} if line[-1:] == b"\n" else {}
-                )
-                if not row or row["step"] > last:
+                if not line.endswith(b"\n"):  # torn, or still being written
+                    return
+                row = {key: schema.number(value) for key, value in json.loads(line).items()}
+                if row["step"] > last:
                     return
                 self._offset += len(line)
                 yield row, schema.until(self.profiles(), row["step"])
@@ -127,19 +128,27 @@ def chosen(name: str, outputs: Path) -> list[Path]:
 
 
 def send(runs: list[Path], tracker: tracking.WandbTracker) -> int:
-    """Send what W&B does not have yet, a line for each; returns the exit code."""
-    wanted = tracker.mode
+    """Send what W&B does not have yet, a line for each; returns the exit code.
+
+    A folder that cannot be read is named and left out; when W&B fails, nothing more is tried.
+    """
+    wanted, code = tracker.mode, 0
     enough = ("online",) if wanted == "online" else ("online", "offline")
     missing = [folder for folder in runs if tracking.marked(folder) not in enough]
     print(f"{len(runs)} finished runs, {len(runs) - len(missing)} of them sent before", flush=True)
     for number, folder in enumerate(missing, start=1):
-        replay(folder, tracker)
+        try:
+            replay(folder, tracker)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            print(f"error: {folder} cannot be read ({tracking.line(error)})", file=sys.stderr)
+            code = 1
+            continue
         where = tracking.marked(folder)
         if where != wanted:
             print(f"error: {folder.name} was not sent; the same command goes on from here", file=sys.stderr)
             return 1
         print(f"[{number}/{len(missing)}] {folder.name} {where}", flush=True)
-    return 0
+    return code
 
 
 def main(arguments: list[str] | None = None) -> int:

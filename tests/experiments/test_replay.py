@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments import replay, train
+from experiments import replay, run
 from experiments.schema import LONGEST, STEP, number
 from experiments.tracking import WandbTracker, marked
 from rnnlab import kernels
@@ -36,7 +36,7 @@ def trained(tmp_path_factory) -> Path:
         for overrides in RUNS:
             cfg = compose("train", [*TINY, *overrides])
             cfg.paths.outputs, cfg.tracker = str(outputs), LIVE
-            done = train.run(cfg)
+            done = run.run(cfg)
             assert 0 < done["tracker_seconds"] < done["wall_seconds"]
     return outputs
 
@@ -125,9 +125,9 @@ def test_a_run_that_fails_is_failed_in_wandb(tmp_path):
     with nobody(tmp_path / "home") as patch, initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", [*TINY, f"paths.outputs={tmp_path}"])
         cfg.tracker = LIVE
-        patch.setattr(train, "evaluate", fall)
+        patch.setattr(run, "evaluate", fall)
         with pytest.raises(RuntimeError, match="it fell over"):
-            train.run(cfg)
+            run.run(cfg)
         (folder,) = tmp_path.glob("tiny/*")
         found = leet(folder)
     assert (found.exit_code, found.summary["error"]) == (1, "RuntimeError: it fell over")
@@ -203,6 +203,18 @@ def test_without_online_the_runs_are_written_offline_and_those_that_are_stay(out
     assert offline_run(first) == before
     for folder in others:
         assert len(leet(folder).history) == len(recorded(folder)) + 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "profiles.npz", "scalars.jsonl"])
+def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_sent(outputs, server, capfd, name):
+    first, *others = runs(outputs)
+    (first / name).write_bytes(b"{torn\n")
+    assert replay.main(["tiny", "--online", "--outputs", str(outputs)]) == 1
+    assert f"error: {first} cannot be read (" in capfd.readouterr().err
+    assert [marked(folder) for folder in runs(outputs)] == [None, "online", "online"]
+    assert server.exit_codes.get(first.name) in (None, 1)
+    for folder in others:
+        check(server, folder)
 
 
 def test_wandb_sync_sends_an_offline_run_as_it_is(outputs, server):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments import replay, train, workspace
+from experiments import replay, run, workspace
 from experiments.tracking import WandbTracker
 from rnnlab import kernels
 from tests.experiments.wandb_client import KEY, leet, nobody
@@ -83,7 +83,7 @@ def keys(node: object, prefix: str = "") -> set[str]:
 def test_every_name_of_the_workspace_is_one_that_a_run_has(tmp_path, client, overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", [f"paths.outputs={tmp_path}", *TINY, *overrides])
-    folder = Path(train.run(cfg)["folder"])
+    folder = Path(run.run(cfg)["folder"])
     client.setattr(replay, "WORTH_A_PICTURE", 0.0)
     tracker = WandbTracker(mode="offline", project="rnnlab", entity=None)
     replay.replay(folder, tracker)
