@@ -114,6 +114,7 @@ class Helper:
 
 def main() -> None:
     """Serve the process at the other end of stdin until it closes that, or dies."""
+    os.nice(5)  # where every core is busy the runs come first, and this keeps up still
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all of a job: stdin says when to end
     trackers: dict[str, WandbTracker] = {}
     tracker = reader = None
