@@ -30,7 +30,8 @@ __all__ = ["Busy", "Record", "finished", "read_done", "run_id", "write_death", "
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["solved", "stuck", "diverged"]
-NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack", "checkpoint_seconds")  # they change no number
+# Parts of a configuration that change no number:
+NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack", "objective", "checkpoint_seconds")
 
 
 def numbers(config: Mapping[str, Any]) -> dict[str, Any]:
