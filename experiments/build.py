@@ -41,6 +41,7 @@ class Bench:
 
 
 PLAIN = {int: Integral, float: Real, str: str, bool: bool}
+STREAMS = {"init": "init", "train": "order", "validation": "data", "test": "data"}  # and which seed each has
 OF_THE_SHELL = {"name": str, "seed": int, "held_out": int, "threads": int, "device": str, "dtype": str}
 KINDS = {"cell": Cell, "task": Task, "probes": Probe}  # what users write themselves
 
@@ -51,8 +52,12 @@ def build(cfg: DictConfig) -> Bench:
     for name, hint in {**OF_THE_SHELL, **{name: hints[name] for name in hints.keys() & cfg.keys()}}.items():
         if not isinstance(cfg[name], DictConfig) and not fits(cfg[name], hint):
             raise BadInput(f"{name}: needs {readable(hint)}, got {cfg[name]!r}")
+    for name, seed in cfg.seeds.items():
+        if name not in STREAMS.values() or not fits(seed, int):
+            known = ", ".join(sorted(set(STREAMS.values())))
+            raise BadInput(f"seeds: needs a whole number for each of {known}, got {name}: {seed!r}")
     device, dtype = place(cfg.device), precision(cfg.dtype)
-    streams = {name: stream(cfg.seed, name, device) for name in ("init", "train", "validation", "test")}
+    streams = {name: stream(cfg.seeds[of], name, device) for name, of in STREAMS.items()}
     task = make(cfg, "task")
     with blame("held_out"):
         validation, test = (task.held_out(n, cfg.held_out, streams[n], dtype=dtype) for n in ("validation", "test"))
@@ -164,6 +169,9 @@ def readable(hint: Any) -> str:
 
 
 def place(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -3,17 +3,16 @@
 import difflib
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import MissingConfigException
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from rnnlab.train import Measurement
+from experiments.records import finished
+from experiments.sweeps import Sweep
 
 PATIENCE = 5.0  # seconds without a line in a long run
 
@@ -25,7 +24,7 @@ class Ticker:
         self.steps, self.started = steps, time.monotonic()
         self.last = self.started
 
-    def __call__(self, m: Measurement) -> None:
+    def __call__(self, m: Any) -> None:
         now = time.monotonic()
         if now - self.last < PATIENCE and not (m.outcome and self.last > self.started):
             return
@@ -41,58 +40,26 @@ class Ticker:
         )
 
 
-class Progress(Callback):
-    """Hydra callback: one line when a run ends, and the total of a sweep."""
-
-    def __init__(self) -> None:
-        self.total, self.started = 0, time.monotonic()
-        self.ended: list[str] = []
-        self.failures: list[str] = []
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self.total, self.started = count(config), time.monotonic()
-        print(f"{config.name}: {self.total} runs", flush=True)
-
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        result = job_return._return_value
-        failed = job_return.status is not JobStatus.COMPLETED or not isinstance(result, dict)
-        if isinstance(result, SystemExit):
-            return
-        overrides = " ".join(o for o in config.hydra.overrides.task if not o.startswith(("experiment=", "scale=")))
-        self.ended.append("failed" if failed else "done before" if result["skipped"] else result["outcome"])
-        if failed:
-            text = f"FAILED  {overrides}  {type(result).__name__}: {result}".splitlines()[0]
-        else:
-            error = result["metrics"].get("validation/error", "?")
-            error = f"{error:.3f}" if isinstance(error, float) else error
-            text = f"{self.ended[-1]:<11} {result['wall_seconds']:6.1f} s  error {error}  {result['run']}  {overrides}"
-        if self.total:
-            spent = time.monotonic() - self.started
-            left = spent / len(self.ended) * (self.total - len(self.ended))
-            text = f"[{len(self.ended):>{len(str(self.total))}}/{self.total}] {text}  ({clock(left)} left)"
-        print(text, flush=True)
-        if failed:
-            self.failures.append(text)
-        if len(self.ended) == self.total:
-            self._total(config.name)
-        if not self.total and not failed:
-            print(f"record: {result['folder']}", flush=True)
-
-    def _total(self, name: str) -> None:
-        """At the last job and not at the end of the sweep, of which Hydra does not tell if a run has failed."""
-        counts = ", ".join(f"{self.ended.count(word)} {word}" for word in sorted(set(self.ended)))
-        print(f"{name}: {self.total} runs in {clock(time.monotonic() - self.started)}: {counts}", flush=True)
-        for line in self.failures:
-            print(line, flush=True)
+def ended(result: dict[str, Any]) -> None:
+    """Print what a single run came to."""
+    outcome = "done before" if result["skipped"] else result["outcome"]
+    error = result["metrics"].get("validation/error", "?")
+    error = f"{error:.3f}" if isinstance(error, float) else error
+    print(f"{outcome:<11} {result['wall_seconds']:6.1f} s  error {error}  {result['run']}", flush=True)
+    print(f"record: {result['folder']}", flush=True)
 
 
-def count(config: DictConfig) -> int:
-    """The number of runs in a sweep: the product of its axes, where the command line replaces the experiment's."""
-    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
-    lines = {key: f"{key}={value}" for key, value in params.items()}
-    lines |= {line.split("=", 1)[0]: line for line in config.hydra.overrides.task}
-    axes = OverridesParser.create().parse_overrides(list(lines.values()))
-    return math.prod(len(list(axis.sweep_string_iterator())) for axis in axes if axis.is_sweep_override())
+@contextmanager
+def watching(sweep: Sweep) -> Iterator[None]:
+    """Show how the runs of a sweep come along."""
+    yield
+
+
+def total(sweep: Sweep) -> int:
+    """Print what became of the runs of a sweep; returns how many have failed or are missing."""
+    left = [run for run in sweep.runs if not finished(sweep.folder / run)]
+    print(f"{sweep.name}: {len(sweep.runs)} runs, {len(left)} not done")
+    return len(left)
 
 
 def clock(seconds: float) -> str:

@@ -25,10 +25,10 @@ import numpy as np
 
 from experiments.claims import Busy, Claim
 
-__all__ = ["Busy", "Record", "finished", "read_done", "run_id", "strict"]
+__all__ = ["Busy", "Record", "finished", "read_done", "replace_json", "run_id", "strict", "write_failure"]
 
 Outcome = Literal["solved", "stuck", "diverged"]
-NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale")  # parts of a configuration that change no number
+NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack")  # parts of a configuration that change no number
 
 
 def strict(value: Any) -> Any:
@@ -124,6 +124,7 @@ class Record:
         *,
         name: str,
         scale: str,
+        device: str = "cpu",
         loops: str = "python",
         overrides: Sequence[str] = (),
     ) -> Self:
@@ -131,6 +132,7 @@ class Record:
 
         Args:
             config: resolved, as plain Python.
+            device: the one found where the configuration says `auto`.
             loops: of the engine, `compiled` or `python`: their sums differ in the last bits.
 
         Raises:
@@ -147,7 +149,10 @@ class Record:
                 part.unlink()
             shutil.rmtree(folder / "wandb", ignore_errors=True)
             about = {"run": run_id(config), "name": name, "scale": scale, "config": numbers(config)}
-            _replace_json(folder / "config.json", {**about, "versions": versions(), "loops": loops, "code": commit()})
+            replace_json(
+                folder / "config.json",
+                {**about, "versions": versions(), "device": device, "loops": loops, "code": commit()},
+            )
             lines = (folder / "scalars.jsonl").open("ab", buffering=0)
         except BaseException:
             claim.release()
@@ -163,7 +168,7 @@ class Record:
         self._lines.close()
         try:
             if error is not None and not self._claim.lost and not finished(self.folder):
-                self._failed(error)
+                write_failure(self.folder, error, self._overrides)
         finally:
             self._claim.release()
 
@@ -211,21 +216,25 @@ class Record:
                 "probe_seconds": probe_seconds,
             }
         )
-        _replace_json(self.folder / "done.json", summary)
+        replace_json(self.folder / "done.json", summary)
         return summary
 
     def _check(self) -> None:
         if self._claim.lost:
             raise Busy(f"{self.folder} was taken over by another process while this one stood still")
 
-    def _failed(self, error: BaseException) -> None:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        line = "interrupted" if interrupted else f"{type(error).__name__}: {error}".splitlines()[0]
-        trace = "".join(traceback.format_exception(error))
-        _replace_json(self.folder / "failed.json", {"error": line, "traceback": trace, "overrides": self._overrides})
+
+def write_failure(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
+    """Write `failed.json`: the error in a line, its traceback, and the overrides of the run."""
+    interrupted = isinstance(error, KeyboardInterrupt)
+    line = "interrupted" if interrupted else f"{type(error).__name__}: {error}".splitlines()[0]
+    trace = "".join(traceback.format_exception(error))
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_json(folder / "failed.json", {"error": line, "traceback": trace, "overrides": list(overrides)})
 
 
-def _replace_json(path: Path, value: Mapping[str, Any]) -> None:
+def replace_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write strict JSON: a reader sees the old file or the new one, whole."""
     text = json.dumps(strict(value), indent=1, allow_nan=False) + "\n"
     _replace(path, lambda file: file.write(text.encode()))
 

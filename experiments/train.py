@@ -3,105 +3,80 @@
 A run that is done is not trained again; one that failed or was killed is tried again by the same command.
 """
 
+import signal
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
-import numpy as np
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from experiments import progress
-from experiments.build import BadInput, Bench, build
-from experiments.records import Busy, Record, finished, read_done, run_id
-from rnnlab import kernels
-from rnnlab.probes import Reading
-from rnnlab.train import Measurement, evaluate
-
-WORTH_A_PICTURE = 20.0  # seconds of a run: to draw it for the tracker costs half a second
+from experiments.records import Busy, write_failure
+from experiments.sweeps import Member, members, stop_mark
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
-def main(cfg: DictConfig) -> dict[str, Any]:
-    sweep = HydraConfig.get().mode is RunMode.MULTIRUN
+def main(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
+    """The task of a job: one run, or each member of a pack, where a failure stops none of the others."""
+    overrides = list(HydraConfig.get().overrides.task)
+    with terminated_is_interrupted():
+        if "pack" in cfg:
+            stop = stop_mark(Path(cfg.paths.outputs) / cfg.name, cfg.pack.sweep)
+            return [attempt(member, stop, cfg.pack.fail_fast) for member in members(cfg, overrides)]
+        return single(cfg, overrides)
+
+
+def single(cfg: DictConfig, overrides: list[str]) -> dict[str, Any]:
+    """What became of the only run of a job; what is wrong with it ends the command in one line."""
+    from experiments.run import BadInput, run  # here: who has nothing to train need not wait for torch
+
     try:
-        return run(cfg)
-    except Busy as error:
-        if sweep:  # another sweep works on this run: not ours to wait for
-            return {"outcome": "busy", "metrics": {}, "wall_seconds": 0.0, "run": str(error), "skipped": False}
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except BadInput as error:
-        if sweep:
+        result = run(cfg, overrides)
+    except (BadInput, Busy) as error:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:  # of another sweeper
             raise
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, BadInput) else 1)
+    progress.ended(result)
+    return result
 
 
-def run(cfg: DictConfig) -> dict[str, Any]:
-    """Train the configuration unless that is done; returns what `done.json` says, with run, folder and skipped."""
-    if cfg.device == "auto":
-        cfg.device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = OmegaConf.to_container(cfg, resolve=True)
-    folder = Path(cfg.paths.outputs) / cfg.name / run_id(config)
-    about = {"run": folder.name, "folder": str(folder)}
-    if finished(folder):
-        return {**about, **read_done(folder), "skipped": True}
-    started = time.perf_counter()
-    torch.set_num_threads(cfg.threads)
-    bench = build(cfg)
-    overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    loops = "compiled" if cfg.device == "cpu" and kernels.available() else "python"
-    with Record.open(folder, config, name=cfg.name, scale=cfg.scale, loops=loops, overrides=overrides) as record:
-        bench.tracker.start(folder, folder.name, cfg.name, config, [cfg.scale])
-        arrays, last = follow(bench, record, cfg.steps)
-        metrics = {name: value for name, value in last.scalars.items() if name.startswith("validation/")}
-        found = evaluate(bench.network, bench.task, bench.test)
-        metrics |= {f"test/{name}": value for name, value in found.items()}
-        record.weights(bench.network.state_dict())
-        wall = time.perf_counter() - started
-        done = record.done(
-            last.outcome, steps=last.step, metrics=metrics, wall_seconds=wall, probe_seconds=last.probe_seconds
-        )
-        bench.tracker.finish(done, arrays, (lambda: picture(folder)) if wall > WORTH_A_PICTURE else None)
-    return {**about, **done, "skipped": False}
+def attempt(member: Member, stop: Path, fail_fast: bool) -> dict[str, Any]:
+    """What became of a member; its failure is in its folder, and with `fail_fast` stops those that have not begun."""
+    from experiments.run import folder_of, run
+
+    folder = folder_of(member.config)
+    about = {"run": folder.name, "folder": str(folder), "metrics": {}, "wall_seconds": 0.0, "skipped": False}
+    if stop.exists():
+        return {**about, "outcome": "stopped"}
+    try:
+        return run(member.config, member.overrides)
+    except Busy as error:  # another sweep works on it: not ours to wait for
+        return {**about, "outcome": "busy", "error": str(error)}
+    except Exception as error:
+        write_failure(folder, error, member.overrides)
+        if fail_fast:
+            stop.touch()
+        return {**about, "outcome": "failed", "error": f"{type(error).__name__}: {error}".splitlines()[0]}
 
 
-def follow(bench: Bench, record: Record, steps: int) -> tuple[dict[str, np.ndarray], Measurement]:
-    """Train, and write each measurement down as it comes; returns all profiles and the last measurement."""
-    arrays: dict[str, np.ndarray] = {}
-    readings: list[tuple[int, Reading]] = []
-    started = time.perf_counter()
-    ticker = progress.Ticker(steps)
-    for m in bench.measurements:
-        row = {"step": m.step, "seconds": time.perf_counter() - started, **m.scalars}
-        record.scalars(row)
-        if m.reading:
-            readings.append((m.step, m.reading))
-            arrays = stacked(readings)
-            record.profiles(arrays)
-        bench.tracker.log(row, arrays if m.reading else None)
-        ticker(m)
-    return arrays, m
+@contextmanager
+def terminated_is_interrupted() -> Iterator[None]:
+    """Turn SIGTERM, with which clusters end a job, into what Ctrl-C is: the run says so and frees its folder."""
 
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
 
-def stacked(readings: list[tuple[int, Reading]]) -> dict[str, np.ndarray]:
-    """The arrays of all probed steps along a first axis `step`, and their axes."""
-    last = readings[-1][1]
-    axes = {name: np.array(values) for name, values in last.axes.items()}
-    arrays = {name: np.stack([reading.arrays[name].numpy() for _, reading in readings]) for name in last.arrays}
-    return {"step": np.array([step for step, _ in readings]), **axes, **arrays}
-
-
-def picture(folder: Path) -> Path:
-    """The profiles of a run as a PNG beside its record."""
-    from analysis import run, style  # here: drawing is for those who track
-
-    return style.save_png(run.run_figure(folder), folder / "profiles.png")
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

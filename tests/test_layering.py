@@ -33,7 +33,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.tracing": ({*ENGINE, "rnnlab.kernels", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),
     "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "wandb"}),
-    "hydra_plugins": ({"experiments.records"}, {"hydra", "omegaconf"}),
+    "hydra_plugins": ({"experiments.records", "experiments.sweeps", "experiments.progress"}, {"hydra", "omegaconf"}),
     "analysis": (set(), {"numpy", "pandas", "matplotlib", "seaborn"}),
 }
 INSIDE_FUNCTIONS = {"rnnlab.tracing": {"pandas", "matplotlib"}}
