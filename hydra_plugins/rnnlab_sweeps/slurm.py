@@ -52,8 +52,12 @@ class Slurm(Launcher):
         except (NameError, AssertionError, self.submitit.core.utils.FailedJobError) as error:
             raise ClusterError(f"hydra/launcher=slurm: {error}") from error
         number = jobs[0].job_id.partition("_")[0]
-        print(f"SLURM job {number}: {len(jobs)} jobs, logs in {folder}/{number}*; to end them: scancel {number}", flush=True)
-        return [result(one, overrides) for one, overrides in zip(jobs, job_overrides, strict=True)]
+        print(f"SLURM job {number}: {len(jobs)} jobs, logs in {folder}/{number}*", flush=True)
+        try:
+            return [result(one, overrides) for one, overrides in zip(jobs, job_overrides, strict=True)]
+        except KeyboardInterrupt:
+            print(f"SLURM job {number} goes on; to end it: scancel {number}", flush=True)
+            raise
 
 
 def result(job: Any, overrides: Sequence[str]) -> JobReturn:

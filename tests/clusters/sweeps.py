@@ -1,0 +1,102 @@
+"""The sweep that the tests of the clusters start, break and start again, and what can be read of its run folders."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).parents[2]
+SHAPE = ["task.length=12", "network.hidden=4", "batch=3", "held_out=8", "log_every=100", "tracker=none"]
+TWO_GROUPS = [*SHAPE, "cell=elman,lstm", "seed=1,2,3", "steps=400", "hydra.sweeper.pack=2"]  # 6 runs in 4 jobs
+TWO_RUNS = [*SHAPE, "seed=1,2", "steps=1000"]  # a job each
+
+
+@contextlib.contextmanager
+def starter() -> Iterator[Callable[..., subprocess.Popen]]:
+    """A function that starts a sweep; those that have not ended with the context are killed."""
+    started = []
+
+    def start(out: Path, launcher: str, *overrides: str, env: dict[str, str] | None = None) -> subprocess.Popen:
+        command = [
+            sys.executable,
+            "-m",
+            "experiments.train",
+            "-m",
+            f"hydra/launcher={launcher}",
+            f"paths.outputs={out}",
+        ]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        started.append(subprocess.Popen([*command, *overrides], cwd=ROOT, env=env, **streams))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for sweep in started:
+            sweep.kill()
+            sweep.communicate()
+
+
+def wait(sweep: subprocess.Popen) -> tuple[int, str]:
+    """Exit code and output of a sweep; one that hangs is killed and fails the test."""
+    try:
+        output, _ = sweep.communicate(timeout=150)
+    except subprocess.TimeoutExpired:
+        sweep.kill()
+        raise AssertionError(f"the sweep hangs: {sweep.communicate()[0]}") from None
+    return sweep.returncode, output
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = 100) -> Any:
+    """What the call returns, once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+def training(folder: Path) -> dict[str, int]:
+    """The runs that train now, and the process that does so."""
+    found = {}
+    for claim in folder.glob("*/running.json"):
+        lines = claim.with_name("scalars.jsonl")
+        if lines.exists() and lines.stat().st_size:
+            found[claim.parent.name] = json.loads(claim.read_text())["pid"]
+    return found
+
+
+def planned(folder: Path) -> set[str]:
+    (manifest,) = (folder / "sweeps").glob("*.json")
+    return set(json.loads(manifest.read_text())["runs"])
+
+
+def marks(folder: Path) -> dict[str, tuple[int, int]]:
+    """The finished runs, with what changes if a mark of completion is written again."""
+    return {mark.parent.name: (mark.stat().st_ino, mark.stat().st_mtime_ns) for mark in folder.glob("*/done.json")}
+
+
+def numbers(folder: Path) -> dict[str, Any]:
+    """Everything in the records of all runs that must be the same to the last bit, wherever they were trained."""
+    found = {}
+    for mark in sorted(folder.glob("*/done.json")):
+        run = mark.parent
+        rows = [json.loads(line) for line in (run / "scalars.jsonl").read_text().splitlines()]
+        done = json.loads(mark.read_text())
+        with np.load(run / "profiles.npz") as profiles:
+            arrays = {name: profiles[name].tobytes() for name in profiles.files}
+        weights = torch.load(run / "weights.pt", weights_only=True)
+        found[run.name] = {
+            "scalars": [{key: value for key, value in row.items() if key != "seconds"} for row in rows],
+            "done": (done["outcome"], done["steps"], done["metrics"]),
+            "profiles": arrays,
+            "weights": {name: value.numpy().tobytes() for name, value in weights.items()},
+        }
+    return found

@@ -1,0 +1,124 @@
+"""Sweeps on a real SLURM of one node: a job killed, a submitting process interrupted, time up, preemption."""
+
+import importlib.util
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.clusters import slurm_node, sweeps
+from tests.clusters.sweeps import TWO_GROUPS, TWO_RUNS
+
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("clusters")]
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    why = slurm_node.missing()
+    if importlib.util.find_spec("submitit") is None:
+        why = "submitit not found: pip install -e '.[slurm]'"
+    if why:
+        pytest.skip(f"CLUSTERS NOT TESTED: SLURM: {why}")
+    with slurm_node.slurm_node() as environment:
+        yield environment
+
+
+def ask(slurm: dict[str, str], *command: str) -> str:
+    return subprocess.run(command, env=slurm, capture_output=True, text=True, check=True).stdout
+
+
+def again(slurm: dict[str, str], number: str, folder: Path, before: set[int]) -> dict[str, int]:
+    """The runs that train in jobs that were put into the queue again; SLURM would let it wait for two minutes there."""
+    subprocess.run(
+        ["scontrol", "update", f"JobId={number}", "StartTime=now"], env=slurm, capture_output=True, check=False
+    )
+    return {run: pid for run, pid in sweeps.training(folder).items() if pid not in before}
+
+
+def error(run: Path) -> str:
+    return json.loads((run / "failed.json").read_text())["error"]
+
+
+def job_of(output: str) -> tuple[str, int]:
+    """The number of the array and how many jobs it has."""
+    number, jobs = re.search(r"^SLURM job (\d+): (\d+) jobs?, ", output, re.MULTILINE).groups()
+    return number, int(jobs)
+
+
+def trained(folder: Path) -> Counter:
+    """How often each run was trained to its end, over all jobs of all sweeps that have returned."""
+    results = [pickle.loads(path.read_bytes())[1].return_value for path in folder.glob("slurm/*/*_result.pkl")]
+    members = [member for result in results for member in (result if isinstance(result, list) else [result])]
+    return Counter(m["run"] for m in members if not m["skipped"] and m["outcome"] in ("solved", "stuck", "diverged"))
+
+
+def test_after_a_kill_the_same_command_trains_what_is_missing_alone(slurm, start, here, tmp_path):
+    folder = tmp_path / "single"
+    first = start(tmp_path, "slurm", *TWO_GROUPS, env=slurm)
+    run, pid = next(iter(sweeps.until(lambda: sweeps.training(folder), "a run trains").items()))
+    os.kill(pid, signal.SIGKILL)
+    code, output = sweeps.wait(first)
+    assert code == 1
+    number, jobs = job_of(output)
+    assert jobs == 4
+    assert re.search(rf"^error: ClusterError: SLURM job {number}_\d: killed: ", output, re.MULTILINE), output
+    before, planned = sweeps.marks(folder), sweeps.planned(folder)
+    missing = planned - set(before)
+    assert len(planned) == 6
+    assert run in missing
+    assert len(missing) <= 2  # with the other member of its job, if that came after it
+    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_GROUPS, env=slurm))
+    assert code == 0, output
+    assert job_of(output)[1] == 1
+    after = sweeps.marks(folder)
+    assert {name: after[name] for name in before} == before
+    assert trained(folder)[run] == 1
+    assert sweeps.numbers(folder) == here(TWO_GROUPS)
+
+
+def test_jobs_outlive_the_process_that_submitted_them_and_a_second_sweep_leaves_them_alone(
+    slurm, start, here, tmp_path
+):
+    folder = tmp_path / "single"
+    first = start(tmp_path, "slurm", *TWO_RUNS, env=slurm)
+    sweeps.until(lambda: sweeps.training(folder), "a run trains")
+    first.send_signal(signal.SIGINT)
+    code, output = sweeps.wait(first)
+    assert code == 130
+    assert f"SLURM job {job_of(output)[0]} goes on" in output
+    assert sweeps.marks(folder) == {}
+    sweeps.wait(start(tmp_path, "slurm", *TWO_RUNS, env=slurm))
+    sweeps.until(lambda: not ask(slurm, "squeue", "--noheader"), "the queue is empty")
+    assert trained(folder) == dict.fromkeys(sweeps.planned(folder), 1)
+    assert sweeps.numbers(folder) == here(TWO_RUNS)
+
+
+def test_a_job_whose_time_is_up_or_that_is_preempted_goes_on_in_the_queue(slurm, start, here, tmp_path):
+    folder = tmp_path / "single"
+    sweep = start(tmp_path, "slurm", *TWO_RUNS, env=slurm)
+    both = sweeps.until(lambda: len(found := sweeps.training(folder)) == 2 and found, "both runs train")
+    number = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
+    ask(slurm, "sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
+    sweeps.until(lambda: not sweeps.training(folder), "both are preempted")
+    assert sweeps.marks(folder) == {}
+    assert [error(folder / run) for run in both] == ["interrupted"] * 2
+    first = sweeps.until(lambda: again(slurm, number, folder, set(both.values())), "one trains again")
+    ask(slurm, "scancel", "--signal=USR2", f"{number}_0", f"{number}_1")  # what SLURM sends before the time is up
+    sweeps.until(lambda: again(slurm, number, folder, {*both.values(), *first.values()}), "one trains a third time")
+    code, output = sweeps.wait(sweep)
+    assert code == 0, output
+    assert trained(folder) == dict.fromkeys(sweeps.planned(folder), 1)
+    assert sweeps.numbers(folder) == here(TWO_RUNS)
+
+
+def test_a_refused_sweep_is_one_line(slurm, start, tmp_path):
+    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_RUNS, "hydra.launcher.partition=none", env=slurm))
+    assert code == 1
+    assert "error: ClusterError: hydra/launcher=slurm: sbatch: error: invalid partition specified: none" in output
+    assert "Traceback" not in output
