@@ -70,6 +70,7 @@ def terminated_is_interrupted() -> Iterator[None]:
     """Turn SIGTERM, with which clusters end a job, into what Ctrl-C is: the run says so and frees its folder."""
 
     def interrupt(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SLURM sends two: one must not stop what the other began
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,9 +54,13 @@ class Job:
         )
 
     def checkpoint(self, *arguments: Any) -> Any:
-        """What SLURM is to start again when the time of this job is up: the same, as the run folders say what is left."""
+        """What SLURM is to start again when the time of this job is up: the same, as the run folders say what is left.
+
+        Called by submitit before it puts the job into the queue again and leaves; SLURM then ends it once more.
+        """
         from submitit.helpers import DelayedSubmission
 
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return DelayedSubmission(self, *arguments)
 
 

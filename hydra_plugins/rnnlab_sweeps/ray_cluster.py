@@ -1,5 +1,7 @@
 """`hydra/launcher=ray`: the jobs of a sweep as tasks of a Ray cluster. See CLUSTERS.md."""
 
+import re
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,10 +31,7 @@ class Ray(Launcher):
         self.job = job(hydra_context, task_function, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        try:
-            self.ray.init(address=self.address, logging_level="warning")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ClusterError(f"hydra/launcher=ray: cannot join {self.address}: {error}") from error
+        self.join()
         try:
             shared = self.ray.put(self.job)
             call = self.ray.remote(**self.remote)(run)
@@ -40,6 +39,15 @@ class Ray(Launcher):
             return [self.result(task, overrides) for task, overrides in zip(tasks, job_overrides, strict=True)]
         finally:
             self.ray.shutdown()
+
+    def join(self) -> None:
+        try:
+            if re.fullmatch(r"[\w.-]+:\d+", self.address or ""):  # an address where nobody listens costs Ray minutes
+                host, port = self.address.split(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
+            self.ray.init(address=self.address, logging_level="warning")
+        except (OSError, ValueError, RuntimeError, self.ray.exceptions.RayError) as error:
+            raise ClusterError(f"hydra/launcher=ray: cannot join {self.address}: {error}") from error
 
     def result(self, task: Any, overrides: Sequence[str]) -> JobReturn:
         try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -123,9 +124,12 @@ def left_over(conf: str) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+def free_ports(count: int, below: int = 65536) -> list[int]:
+    """Ports of loopback that nobody listens on."""
+    found = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(6000, below)
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+    return found

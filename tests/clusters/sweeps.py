@@ -14,8 +14,8 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 SHAPE = ["task.length=12", "network.hidden=4", "batch=3", "held_out=8", "log_every=100", "tracker=none"]
-TWO_GROUPS = [*SHAPE, "cell=elman,lstm", "seed=1,2,3", "steps=400", "hydra.sweeper.pack=2"]  # 6 runs in 4 jobs
-TWO_RUNS = [*SHAPE, "seed=1,2", "steps=1000"]  # a job each
+TWO_GROUPS = [*SHAPE, "cell=elman,lstm", "seed=1,2,3", "steps=300", "hydra.sweeper.pack=2"]  # 6 runs in 4 jobs
+TWO_RUNS = [*SHAPE, "seed=1,2", "steps=600"]  # a job each
 
 
 @contextlib.contextmanager
@@ -24,16 +24,9 @@ def starter() -> Iterator[Callable[..., subprocess.Popen]]:
     started = []
 
     def start(out: Path, launcher: str, *overrides: str, env: dict[str, str] | None = None) -> subprocess.Popen:
-        command = [
-            sys.executable,
-            "-m",
-            "experiments.train",
-            "-m",
-            f"hydra/launcher={launcher}",
-            f"paths.outputs={out}",
-        ]
+        command = [sys.executable, "-m", "experiments.train", "-m", f"hydra/launcher={launcher}"]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        started.append(subprocess.Popen([*command, *overrides], cwd=ROOT, env=env, **streams))
+        started.append(subprocess.Popen([*command, f"paths.outputs={out}", *overrides], cwd=ROOT, env=env, **streams))
         return started[-1]
 
     try:

@@ -33,12 +33,10 @@ def ask(slurm: dict[str, str], *command: str) -> str:
     return subprocess.run(command, env=slurm, capture_output=True, text=True, check=True).stdout
 
 
-def again(slurm: dict[str, str], number: str, folder: Path, before: set[int]) -> dict[str, int]:
-    """The runs that train in jobs that were put into the queue again; SLURM would let it wait for two minutes there."""
-    subprocess.run(
-        ["scontrol", "update", f"JobId={number}", "StartTime=now"], env=slurm, capture_output=True, check=False
-    )
-    return {run: pid for run, pid in sweeps.training(folder).items() if pid not in before}
+def at_once(slurm: dict[str, str], number: str) -> bool:
+    """Let a job that was put into the queue again start, for which SLURM would wait two minutes."""
+    subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], env=slurm, check=False)
+    return True
 
 
 def error(run: Path) -> str:
@@ -82,9 +80,7 @@ def test_after_a_kill_the_same_command_trains_what_is_missing_alone(slurm, start
     assert sweeps.numbers(folder) == here(TWO_GROUPS)
 
 
-def test_jobs_outlive_the_process_that_submitted_them_and_a_second_sweep_leaves_them_alone(
-    slurm, start, here, tmp_path
-):
+def test_jobs_outlive_their_sweep_and_a_second_one_leaves_them_alone(slurm, start, here, tmp_path):
     folder = tmp_path / "single"
     first = start(tmp_path, "slurm", *TWO_RUNS, env=slurm)
     sweeps.until(lambda: sweeps.training(folder), "a run trains")
@@ -99,20 +95,22 @@ def test_jobs_outlive_the_process_that_submitted_them_and_a_second_sweep_leaves_
     assert sweeps.numbers(folder) == here(TWO_RUNS)
 
 
-def test_a_job_whose_time_is_up_or_that_is_preempted_goes_on_in_the_queue(slurm, start, here, tmp_path):
+def test_a_job_whose_time_is_up_and_one_that_is_preempted_go_on_in_the_queue(slurm, start, here, tmp_path):
     folder = tmp_path / "single"
     sweep = start(tmp_path, "slurm", *TWO_RUNS, env=slurm)
     both = sweeps.until(lambda: len(found := sweeps.training(folder)) == 2 and found, "both runs train")
     number = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
+    ask(slurm, "scancel", "--signal=USR2", f"{number}_0")  # what SLURM sends some time before the time is up
     ask(slurm, "sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
-    sweeps.until(lambda: not sweeps.training(folder), "both are preempted")
+    sweeps.until(lambda: not sweeps.training(folder), "both have stopped and freed their folders")
     assert sweeps.marks(folder) == {}
     assert [error(folder / run) for run in both] == ["interrupted"] * 2
-    first = sweeps.until(lambda: again(slurm, number, folder, set(both.values())), "one trains again")
-    ask(slurm, "scancel", "--signal=USR2", f"{number}_0", f"{number}_1")  # what SLURM sends before the time is up
-    sweeps.until(lambda: again(slurm, number, folder, {*both.values(), *first.values()}), "one trains a third time")
+    sweeps.until(lambda: at_once(slurm, number) and sweeps.training(folder), "one trains again")
     code, output = sweeps.wait(sweep)
     assert code == 0, output
+    logs = {path.name: path.read_text() for path in folder.glob("slurm/*/*_log.*")}
+    assert f"Requeued job {number}_0" in logs[f"{number}_0_0_log.out"]
+    assert "DUE TO PREEMPTION" in logs[f"{number}_1_0_log.err"]
     assert trained(folder) == dict.fromkeys(sweeps.planned(folder), 1)
     assert sweeps.numbers(folder) == here(TWO_RUNS)
 
