@@ -30,6 +30,7 @@ SlurmctldPidFile={state}/slurmctld.pid
 SlurmdPidFile={state}/slurmd.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+SlurmdParameters=config_overrides
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
@@ -40,7 +41,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 KillWait=5
 MinJobAge=60
-NodeName={host} NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=8000 State=UNKNOWN
+NodeName={host} NodeHostname={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=8000 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=60 PriorityTier=1 State=UP
 PartitionName=urgent Nodes={host} MaxTime=60 PriorityTier=2 PreemptMode=OFF State=UP
 """
@@ -66,7 +67,7 @@ def slurm_node() -> Iterator[dict[str, str]]:
     host = socket.gethostname().partition(".")[0]
     ports = dict(zip(("ctld_port", "d_port"), free_ports(2), strict=True))
     conf = state / "slurm.conf"
-    conf.write_text(CONF.format(host=host, state=state, cpus=min(2, os.cpu_count()), **ports))
+    conf.write_text(CONF.format(host=host, state=state, **ports))
     environment = {**os.environ, "SLURM_CONF": str(conf)}
     own = [f"--{name}={state}/munged.{name}" for name in ("pid-file", "log-file", "seed-file")]
     munged = ["munged", "--foreground", f"--socket={state}/munge", f"--key-file={state}/munge.key", *own]

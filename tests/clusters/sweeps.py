@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 SHAPE = ["task.length=12", "network.hidden=4", "batch=3", "held_out=8", "log_every=100", "tracker=none"]
 TWO_GROUPS = [*SHAPE, "cell=elman,lstm", "seed=1,2,3", "steps=300", "hydra.sweeper.pack=2"]  # 6 runs in 4 jobs
-TWO_RUNS = [*SHAPE, "seed=1,2", "steps=600"]  # a job each
+TWO_RUNS = [*SHAPE, "seed=1,2", "steps=300"]  # a job each
 
 
 @contextlib.contextmanager
@@ -64,6 +66,18 @@ def training(folder: Path) -> dict[str, int]:
         if lines.exists() and lines.stat().st_size:
             found[claim.parent.name] = json.loads(claim.read_text())["pid"]
     return found
+
+
+def hold(folder: Path, runs: int) -> dict[str, int]:
+    """Stop the processes of so many runs just after their first steps, so that they train until SIGCONT."""
+
+    def stopped() -> dict[str, int]:
+        found = training(folder)
+        for pid in found.values():
+            os.kill(pid, signal.SIGSTOP)
+        return found if len(found) == runs else {}
+
+    return until(stopped, f"{runs} runs train")
 
 
 def planned(folder: Path) -> set[str]:

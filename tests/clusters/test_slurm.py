@@ -39,6 +39,15 @@ def at_once(slurm: dict[str, str], number: str) -> bool:
     return True
 
 
+def state(slurm: dict[str, str], job: str) -> str:
+    return ask(slurm, "squeue", "--noheader", f"--jobs={job}", "--format=%T").strip()
+
+
+def task_of(pid: int) -> str:
+    """Which task of its array the process works on."""
+    return re.search(r"\0SLURM_ARRAY_TASK_ID=(\d+)\0", Path(f"/proc/{pid}/environ").read_text())[1]
+
+
 def error(run: Path) -> str:
     return json.loads((run / "failed.json").read_text())["error"]
 
@@ -83,13 +92,18 @@ def test_after_a_kill_the_same_command_trains_what_is_missing_alone(slurm, start
 def test_jobs_outlive_their_sweep_and_a_second_one_leaves_them_alone(slurm, start, here, tmp_path):
     folder = tmp_path / "single"
     first = start(tmp_path, "slurm", *TWO_RUNS, env=slurm)
-    sweeps.until(lambda: sweeps.training(folder), "a run trains")
+    both = sweeps.hold(folder, 2)
     first.send_signal(signal.SIGINT)
     code, output = sweeps.wait(first)
     assert code == 130
-    assert f"SLURM job {job_of(output)[0]} goes on" in output
-    assert sweeps.marks(folder) == {}
-    sweeps.wait(start(tmp_path, "slurm", *TWO_RUNS, env=slurm))
+    number, _ = job_of(output)
+    assert f"SLURM job {number} goes on; to end it: scancel {number}" in output
+    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_RUNS, env=slurm))
+    assert code == 1
+    assert job_of(output)[1] == 2
+    assert sweeps.training(folder) == both
+    for pid in both.values():
+        os.kill(pid, signal.SIGCONT)
     sweeps.until(lambda: not ask(slurm, "squeue", "--noheader"), "the queue is empty")
     assert trained(folder) == dict.fromkeys(sweeps.planned(folder), 1)
     assert sweeps.numbers(folder) == here(TWO_RUNS)
@@ -98,9 +112,11 @@ def test_jobs_outlive_their_sweep_and_a_second_one_leaves_them_alone(slurm, star
 def test_a_job_whose_time_is_up_and_one_that_is_preempted_go_on_in_the_queue(slurm, start, here, tmp_path):
     folder = tmp_path / "single"
     sweep = start(tmp_path, "slurm", *TWO_RUNS, env=slurm)
-    both = sweeps.until(lambda: len(found := sweeps.training(folder)) == 2 and found, "both runs train")
+    both = sweeps.hold(folder, 2)
     number = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
-    ask(slurm, "scancel", "--signal=USR2", f"{number}_0")  # what SLURM sends some time before the time is up
+    ask(slurm, "scancel", "--signal=USR2", f"{number}_0")  # as SLURM does some time before the time is up
+    os.kill(next(pid for pid in both.values() if task_of(pid) == "0"), signal.SIGCONT)
+    sweeps.until(lambda: state(slurm, f"{number}_0") != "RUNNING", "the job has left")
     ask(slurm, "sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
     sweeps.until(lambda: not sweeps.training(folder), "both have stopped and freed their folders")
     assert sweeps.marks(folder) == {}
