@@ -58,10 +58,8 @@ class Job:
 
         Called by submitit before it puts the job into the queue again and leaves; SLURM then ends it once more.
         """
-        from submitit.helpers import DelayedSubmission
-
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        return DelayedSubmission(self, *arguments)
+        return extra("submitit.helpers", "slurm").DelayedSubmission(self, *arguments)
 
 
 def job(hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Job:

@@ -52,7 +52,7 @@ class Slurm(Launcher):
         except (NameError, AssertionError, self.submitit.core.utils.FailedJobError) as error:
             raise ClusterError(f"hydra/launcher=slurm: {error}") from error
         number = jobs[0].job_id.partition("_")[0]
-        print(f"SLURM job {number}: {len(jobs)} jobs, logs in {folder}/{number}*", flush=True)
+        print(f"SLURM job {number} with {len(jobs)} tasks, logs in {folder}/{number}*", flush=True)
         try:
             return [result(one, overrides) for one, overrides in zip(jobs, job_overrides, strict=True)]
         except KeyboardInterrupt:

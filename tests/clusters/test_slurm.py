@@ -54,7 +54,7 @@ def error(run: Path) -> str:
 
 def job_of(output: str) -> tuple[str, int]:
     """The number of the array and how many jobs it has."""
-    number, jobs = re.search(r"^SLURM job (\d+): (\d+) jobs?, ", output, re.MULTILINE).groups()
+    number, jobs = re.search(r"^SLURM job (\d+) with (\d+) tasks, ", output, re.MULTILINE).groups()
     return number, int(jobs)
 
 
