@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).parents[2]
-SHAPE = ["task.length=12", "network.hidden=4", "batch=3", "held_out=8", "log_every=100", "tracker=none"]
-TWO_GROUPS = [*SHAPE, "cell=elman,lstm", "seed=1,2,3", "steps=300", "hydra.sweeper.pack=2"]  # 6 runs in 4 jobs
-TWO_RUNS = [*SHAPE, "seed=1,2", "steps=300"]  # a job each
+SHAPE = ["task.length=12", "network.hidden=4", "batch=3", "held_out=8", "log_every=100", "steps=300", "tracker=none"]
+TWO_PACKS = [*SHAPE, "cell=elman,lstm", "seed=1,2,3", "hydra.sweeper.pack=3"]  # two jobs of three runs
+TWO_RUNS = [*SHAPE, "cell=elman", "seed=1,2"]  # two of these runs, a job each
 
 
 @contextlib.contextmanager
@@ -66,6 +66,19 @@ def training(folder: Path) -> dict[str, int]:
         if lines.exists() and lines.stat().st_size:
             found[claim.parent.name] = json.loads(claim.read_text())["pid"]
     return found
+
+
+def kill_at_second_member(folder: Path) -> str:
+    """Kill a process that has done one run and trains the next; returns that."""
+    first: dict[int, str] = {}
+
+    def second() -> tuple[str, int] | None:
+        found = training(folder).items()
+        return next(((run, pid) for run, pid in found if first.setdefault(pid, run) != run), None)
+
+    run, pid = until(second, "a process trains its second run")
+    os.kill(pid, signal.SIGKILL)
+    return run
 
 
 def hold(folder: Path, runs: int) -> dict[str, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.clusters import slurm_node, sweeps
-from tests.clusters.sweeps import TWO_GROUPS, TWO_RUNS
+from tests.clusters.sweeps import TWO_PACKS, TWO_RUNS
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("clusters")]
 
@@ -67,26 +67,25 @@ def trained(folder: Path) -> Counter:
 
 def test_after_a_kill_the_same_command_trains_what_is_missing_alone(slurm, start, here, tmp_path):
     folder = tmp_path / "single"
-    first = start(tmp_path, "slurm", *TWO_GROUPS, env=slurm)
-    run, pid = next(iter(sweeps.until(lambda: sweeps.training(folder), "a run trains").items()))
-    os.kill(pid, signal.SIGKILL)
+    first = start(tmp_path, "slurm", *TWO_PACKS, env=slurm)
+    run = sweeps.kill_at_second_member(folder)
     code, output = sweeps.wait(first)
     assert code == 1
     number, jobs = job_of(output)
-    assert jobs == 4
+    assert jobs == 2
     assert re.search(rf"^error: ClusterError: SLURM job {number}_\d: killed: ", output, re.MULTILINE), output
     before, planned = sweeps.marks(folder), sweeps.planned(folder)
     missing = planned - set(before)
     assert len(planned) == 6
     assert run in missing
-    assert len(missing) <= 2  # with the other member of its job, if that came after it
-    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_GROUPS, env=slurm))
+    assert len(missing) == 2  # with the last member of its job
+    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_PACKS, env=slurm))
     assert code == 0, output
     assert job_of(output)[1] == 1
     after = sweeps.marks(folder)
     assert {name: after[name] for name in before} == before
     assert trained(folder)[run] == 1
-    assert sweeps.numbers(folder) == here(TWO_GROUPS)
+    assert sweeps.numbers(folder) == here
 
 
 def test_jobs_outlive_their_sweep_and_a_second_one_leaves_them_alone(slurm, start, here, tmp_path):
@@ -106,7 +105,7 @@ def test_jobs_outlive_their_sweep_and_a_second_one_leaves_them_alone(slurm, star
         os.kill(pid, signal.SIGCONT)
     sweeps.until(lambda: not ask(slurm, "squeue", "--noheader"), "the queue is empty")
     assert trained(folder) == dict.fromkeys(sweeps.planned(folder), 1)
-    assert sweeps.numbers(folder) == here(TWO_RUNS)
+    assert sweeps.numbers(folder) == {run: here[run] for run in sweeps.planned(folder)}
 
 
 def test_a_job_whose_time_is_up_and_one_that_is_preempted_go_on_in_the_queue(slurm, start, here, tmp_path):
@@ -128,7 +127,7 @@ def test_a_job_whose_time_is_up_and_one_that_is_preempted_go_on_in_the_queue(slu
     assert f"Requeued job {number}_0" in logs[f"{number}_0_0_log.out"]
     assert "DUE TO PREEMPTION" in logs[f"{number}_1_0_log.err"]
     assert trained(folder) == dict.fromkeys(sweeps.planned(folder), 1)
-    assert sweeps.numbers(folder) == here(TWO_RUNS)
+    assert sweeps.numbers(folder) == {run: here[run] for run in sweeps.planned(folder)}
 
 
 def test_a_refused_sweep_is_one_line(slurm, start, tmp_path):
