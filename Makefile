@@ -35,7 +35,7 @@ test: lint
 # What cannot be installed here is not tested, and pytest says so.
 clusters: .venv/.done
 	-@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v slurmctld >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurmctld slurmd slurm-client munge; \
+		timeout 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurmctld slurmd slurm-client munge; \
 	fi >/dev/null
 	-@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[slurm,ray]'
 	$(BIN)/python -m pytest -m "slurm or ray" tests/clusters

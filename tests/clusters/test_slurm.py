@@ -53,9 +53,9 @@ def error(run: Path) -> str:
 
 
 def job_of(output: str) -> tuple[str, int]:
-    """The number of the array and how many jobs it has."""
-    number, jobs = re.search(r"^SLURM job (\d+) with (\d+) tasks, ", output, re.MULTILINE).groups()
-    return number, int(jobs)
+    """The numbers of the arrays of a sweep and how many tasks they have."""
+    numbers, tasks = re.search(r"^SLURM job ([\d ]+) with (\d+) tasks, ", output, re.MULTILINE).groups()
+    return numbers, int(tasks)
 
 
 def trained(folder: Path) -> Counter:
@@ -97,9 +97,10 @@ def test_jobs_outlive_their_sweep_and_a_second_one_leaves_them_alone(slurm, star
     assert code == 130
     number, _ = job_of(output)
     assert f"SLURM job {number} goes on; to end it: scancel {number}" in output
-    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_RUNS, env=slurm))
+    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_RUNS, "hydra.launcher.array_size=1", env=slurm))
     assert code == 1
-    assert job_of(output)[1] == 2
+    numbers, jobs = job_of(output)
+    assert len(numbers.split()) == jobs == 2
     assert sweeps.training(folder) == both
     for pid in both.values():
         os.kill(pid, signal.SIGCONT)
