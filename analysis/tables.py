@@ -6,17 +6,16 @@ be read is left out with a warning that names it. Nothing is computed here.
 """
 
 import json
-import math
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+
+from analysis.final import UNREADABLE, final, number
 
 FILES = ("config.json", "done.json", "failed.json", "running.json", "scalars.jsonl", "profiles.npz")
 RECORD = ("run", "name", "scale", "outcome", "code", "steps_done", "wall_seconds", "probe_seconds", "failure")
@@ -27,11 +26,10 @@ DIRECTIONS = ("forward", "backward", "input", "output")  # the latter two of fee
 PARTS = ("h", "c")  # of the state, in the order of every table; others come after them
 COLUMNS = ("step", "layer", "direction", "part", "time", "lag", "log10")  # of a profile
 STALE = 300.0  # seconds without a refresh after which running.json belongs to a dead process
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def runs(folder: str | Path) -> pd.DataFrame:
-    """One row per run: its id, its outcome, its configuration, and its final metrics if it is done.
+    """One row per run: its id, its outcome, its configuration, its final scalars, and its metrics if it is done.
 
     `cell`, `init`, `task` and every other part with a `_target_` hold the lower-cased name of the class; their values
     stand beside them as `init.gain`, `task.length`. Metrics keep their names (`validation/error`), predictions are
@@ -41,11 +39,11 @@ def runs(folder: str | Path) -> pd.DataFrame:
         ValueError: the folder holds no run that can be read.
     """
     rows = []
-    for path in _run_folders(folder):
+    for path in run_folders(folder):
         try:
             rows.append(_row(path))
         except UNREADABLE as error:
-            _left_out(path, error)
+            left_out(path, error)
     if not rows:
         raise ValueError(_no_runs(folder))
     return pd.DataFrame(rows)
@@ -67,30 +65,35 @@ def scalars(folder: str | Path, prefix: str = "", only: Collection[str] | None =
         only: ids of the runs to read; all of them if None.
     """
     columns: dict[str, list] = {"run": [], "step": [], "name": [], "value": []}
-    for path in _run_folders(folder, only):
-        file = path / "scalars.jsonl"
-        try:
-            lines = file.read_bytes().split(b"\n") if file.exists() else []
-        except OSError as error:
-            _left_out(path, error)
-            continue
-        for number, line in enumerate(lines, start=1):
-            if not line.strip() or prefix.encode() not in line:
-                continue
-            try:
-                record = json.loads(line)
-                step = int(record.pop("step"))
-                found = {k: _number(v) for k, v in record.items() if k.startswith(prefix)}
-            except UNREADABLE as error:
-                if number < len(lines):
-                    _left_out(file, error, f" line {number}")
-                continue
-            columns["run"] += [path.name] * len(found)
-            columns["step"] += [step] * len(found)
-            columns["name"] += found.keys()
-            columns["value"] += found.values()
+    for path in run_folders(folder, only):
+        found = logged(path, prefix)
+        columns["run"] += [path.name] * len(found)
+        columns["step"] += [step for step, _, _ in found]
+        columns["name"] += [name for _, name, _ in found]
+        columns["value"] += [value for _, _, value in found]
     frame = pd.DataFrame(columns).astype({"run": "category", "step": int, "name": "category", "value": float})
     return frame.drop_duplicates(["run", "step", "name"], keep="last", ignore_index=True)
+
+
+def logged(path: Path, prefix: str = "") -> list[tuple[int, str, float]]:
+    """The same for one run folder: step, name and value, line by line, also of a step that was logged twice."""
+    file, found = path / "scalars.jsonl", []
+    try:
+        lines = file.read_bytes().split(b"\n") if file.exists() else []
+    except OSError as error:
+        left_out(path, error)
+        return []
+    for k, line in enumerate(lines, start=1):
+        if not line.strip() or prefix.encode() not in line:
+            continue
+        try:
+            record = json.loads(line)
+            step = int(record.pop("step"))
+            found += [(step, name, number(v)) for name, v in record.items() if name.startswith(prefix)]
+        except UNREADABLE as error:
+            if k < len(lines):
+                left_out(file, error, f" line {k}")
+    return found
 
 
 Loss = Literal["last", "task"]
@@ -124,14 +127,14 @@ def profiles(
     """
     _check(loss, statistic, steps)
     blocks = []
-    for path in _run_folders(folder, only):
+    for path in run_folders(folder, only):
         file = path / "profiles.npz"
         if not file.exists() and not (path / "done.json").exists():
             continue  # it has not come to its first probe
         try:
             blocks.append((path.name, profile(file, loss, statistic, steps, layer, part)))
         except UNREADABLE as error:
-            _left_out(path, error)
+            left_out(path, error)
     if not blocks:
         return pd.DataFrame({name: [] for name in ("run", *COLUMNS)})
     frame = pd.concat([block for _, block in blocks], ignore_index=True)
@@ -193,7 +196,8 @@ def _check(loss: str, statistic: str, steps: str) -> None:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
-def _run_folders(folder: str | Path, only: Collection[str] | None = None) -> Iterator[Path]:
+def run_folders(folder: str | Path, only: Collection[str] | None = None) -> Iterator[Path]:
+    """The folders in which a run has left anything, by name."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(_no_runs(folder))
@@ -208,16 +212,21 @@ def _no_runs(folder: str | Path) -> str:
 
 
 def _row(path: Path) -> dict[str, Any]:
+    if not (path / "config.json").exists() and (path / "failed.json").exists():
+        raise ValueError(f"it failed before it began: {json.loads((path / 'failed.json').read_text()).get('error')}")
     record = json.loads((path / "config.json").read_text())
     done = json.loads((path / "done.json").read_text()) if (path / "done.json").exists() else {}
     row = flatten(record["config"])
+    row |= {"device": record["device"]} if "device" in record else {}
+    step, last = final(path / "scalars.jsonl")
+    row |= {"steps_done": step} | {name if "/" in name else f"scalar/{name}": v for name, v in last.items()}
     row |= {"run": path.name, "name": record.get("name"), "scale": record.get("scale"), "code": record.get("code")}
     row |= {f"versions.{k}": v for k, v in record.get("versions", {}).items()}
     if done:
         row |= {"outcome": done["outcome"], "steps_done": done.get("steps")}
-        row |= {k: _number(done.get(k)) for k in ("wall_seconds", "probe_seconds")}
-        row |= {k: _number(v) for k, v in done["metrics"].items()}
-        row |= {f"predicted.{k}": _number(v) for k, v in flatten(done.get("predicted") or {}).items()}
+        row |= {k: number(done.get(k)) for k in ("wall_seconds", "probe_seconds")}
+        row |= {k: number(v) for k, v in done["metrics"].items()}
+        row |= {f"predicted.{k}": number(v) for k, v in flatten(done.get("predicted") or {}).items()}
     else:
         row |= _not_done(path)
     return {"run": row.pop("run"), "outcome": row.pop("outcome"), **row}
@@ -249,10 +258,6 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return row
 
 
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _left_out(path: Path, error: BaseException, where: str = "") -> None:
+def left_out(path: Path, error: BaseException, where: str = "") -> None:
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
     warnings.warn(f"{path}{where} cannot be read and is left out ({reason})", stacklevel=3)

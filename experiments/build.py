@@ -1,9 +1,10 @@
 """From configuration nodes to objects: the only place that instantiates anything."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,7 +14,7 @@ from hydra.errors import CompactHydraException
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.tracking import Tracker
+from experiments.tracking import Timed
 from rnnlab.cells import Cell
 from rnnlab.networks import EncoderDecoder, Stack
 from rnnlab.probes import Probe
@@ -30,19 +31,21 @@ class Bench:
     """Everything that one run needs, checked before any work.
 
     Attributes:
-        measurements: the training itself; nothing is trained before the first is asked for.
+        measurements: the training itself, as `measurements(resume=...)`; nothing is trained before the first is asked
+            for.
     """
 
     network: Stack | EncoderDecoder
     task: Task
     test: Batch
-    measurements: Iterator[Measurement]
-    tracker: Tracker
+    measurements: Callable[..., Iterator[Measurement]]
+    tracker: Timed
 
 
 PLAIN = {int: Integral, float: Real, str: str, bool: bool}
 STREAMS = {"init": "init", "train": "order", "validation": "data", "test": "data"}  # and which seed each has
-OF_THE_SHELL = {"name": str, "seed": int, "held_out": int, "threads": int, "device": str, "dtype": str}
+OF_THE_SHELL = {"name": str, "device": str, "dtype": str, "checkpoint_seconds": float}
+OF_THE_SHELL |= dict.fromkeys(("seed", "held_out", "threads"), int)
 KINDS = {"cell": Cell, "task": Task, "probes": Probe}  # what users write themselves
 
 
@@ -64,7 +67,8 @@ def build(cfg: DictConfig) -> Bench:
     network = make_network(cfg, task, streams["init"])
     optimizer = make(cfg, "optimizer", params=network.parameters())
     with blame("train"):
-        measurements = train(
+        measurements = partial(
+            train,
             network,
             task,
             optimizer,
@@ -76,7 +80,8 @@ def build(cfg: DictConfig) -> Bench:
             schedule=make(cfg, "schedule"),
             **{name: cfg[name] for name in ("steps", "batch", "log_every", "evaluate_every", "stop_when_solved")},
         )
-    return Bench(network, task, test, measurements, make(cfg, "tracker"))
+        measurements()  # which refuses wrong numbers, and does no more
+    return Bench(network, task, test, measurements, Timed(make(cfg, "tracker")))
 
 
 def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Stack | EncoderDecoder:

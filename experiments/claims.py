@@ -50,6 +50,15 @@ def _alive(holder: dict[str, Any], age: float) -> bool:
     return _born(holder["pid"]) in ("", holder.get("born", ""))  # a pid is used again, a pid with its start time is not
 
 
+def held(folder: Path) -> bool:
+    """Whether someone alive works on the folder, by this host's clock; for who only wants to know."""
+    try:
+        with (folder / "running.json").open("rb") as claim:
+            return _alive(_parse(claim.read(4096)), time.time() - os.fstat(claim.fileno()).st_mtime)
+    except OSError:
+        return False
+
+
 class Claim:
     """`running.json` of a folder, held from the moment of construction until `release`.
 

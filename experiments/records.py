@@ -1,34 +1,46 @@
 """The run folder: what is written, in which order, so that a kill at any moment loses at most the last line.
 
-    running.json  config.json  scalars.jsonl  profiles.npz  weights.pt  done.json | failed.json
+    running.json  config.json  scalars.jsonl  profiles.npz  checkpoint.pt  weights.pt  done.json | failed.json
 
-`done.json` comes last and is the mark of completion. A run that failed, was killed or interrupted is tried again from
-its beginning by the next start.
+`done.json` comes last and is the mark of completion; `checkpoint.pt` goes when it is there. A run that failed, was
+killed or interrupted is tried again by the next start: from its checkpoint, or if it has none from its beginning.
 """
 
-import functools
+import contextlib
 import hashlib
-import importlib.metadata
 import json
+import logging
 import math
 import os
-import platform
 import shutil
-import subprocess
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
 
 import numpy as np
 
+from experiments import checkpoints
 from experiments.claims import Busy, Claim
+from experiments.provenance import commit, sources, versions
 
-__all__ = ["Busy", "Record", "finished", "read_done", "replace_json", "run_id", "strict", "write_failure"]
+__all__ = [
+    "Busy",
+    "Record",
+    "finished",
+    "read_done",
+    "replace_json",
+    "run_id",
+    "strict",
+    "write_death",
+    "write_failure",
+]
+
+logger = logging.getLogger(__name__)
 
 Outcome = Literal["solved", "stuck", "diverged"]
-NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack")  # parts of a configuration that change no number
+NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack", "checkpoint_seconds")  # they change no number
 
 
 def strict(value: Any) -> Any:
@@ -67,37 +79,17 @@ def run_id(config: Mapping[str, Any]) -> str:
 
 
 def finished(folder: Path) -> bool:
-    """Whether the run is done, so that nothing is to be trained."""
-    return (folder / "done.json").exists()
+    """Whether the run is done, so that nothing is to be trained; what a kill right after the mark left is dropped."""
+    done = (folder / "done.json").exists()
+    if done:
+        with contextlib.suppress(OSError):  # not there, or not ours to remove
+            (folder / "checkpoint.pt").unlink()
+    return done
 
 
 def read_done(folder: Path) -> dict[str, Any]:
     """What `done.json` of a finished run says; non-finite numbers stay strings."""
     return json.loads((folder / "done.json").read_text())
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of what makes the numbers."""
-    found = {"python": platform.python_version()}
-    for package in ("rnnlab", "torch", "numpy"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-@functools.cache
-def commit() -> str | None:
-    """The git commit of this code, with `-dirty` if tracked files differ from it; None outside a clone."""
-    here = Path(__file__).resolve()
-    git = functools.partial(subprocess.run, cwd=here.parent, capture_output=True, text=True, check=True)
-    try:
-        git(["git", "ls-files", "--error-unmatch", here.name])  # not the repository of someone who installed us
-        return git(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 class Record:
@@ -108,10 +100,23 @@ class Record:
             record.done("solved", steps=1, metrics={...}, wall_seconds=2.0)
 
     An exception that leaves the context is written to `failed.json` and goes on, unless the run was done by then.
+
+    Attributes:
+        kept: what an earlier attempt left to go on from; the record has been cut back to it.
     """
 
-    def __init__(self, folder: Path, claim: Claim, lines: IO[bytes], overrides: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        claim: Claim,
+        lines: IO[bytes],
+        overrides: Sequence[str],
+        kept: checkpoints.Kept,
+        identity: Mapping[str, Any],
+    ) -> None:
         self.folder = folder
+        self.kept = kept
+        self._identity = identity
         self._claim = claim
         self._lines = lines
         self._overrides = list(overrides)
@@ -128,7 +133,7 @@ class Record:
         loops: str = "python",
         overrides: Sequence[str] = (),
     ) -> Self:
-        """Claim the folder, drop what a failed or killed attempt left in it, and write `config.json`.
+        """Claim the folder, drop what a failed or killed attempt left beyond its checkpoint, and write `config.json`.
 
         Args:
             config: resolved, as plain Python.
@@ -143,21 +148,18 @@ class Record:
         try:
             if finished(folder):  # by another process, between the caller's look and our claim
                 raise Busy(f"{folder} is done: nothing is trained again")
-            for name_of_old in ("scalars.jsonl", "profiles.npz", "weights.pt", "failed.json"):
-                (folder / name_of_old).unlink(missing_ok=True)
-            for part in folder.glob("*.part"):
-                part.unlink()
+            made = {"run": run_id(config), "device": device, "loops": loops}
+            about = {**made, "name": name, "scale": scale, "config": numbers(config)}
+            identity = {**made, "torch": versions()["torch"], "code": sources(config)}
+            kept = checkpoints.read(folder, identity)
+            _cut(folder, kept)
             shutil.rmtree(folder / "wandb", ignore_errors=True)
-            about = {"run": run_id(config), "name": name, "scale": scale, "config": numbers(config)}
-            replace_json(
-                folder / "config.json",
-                {**about, "versions": versions(), "device": device, "loops": loops, "code": commit()},
-            )
+            replace_json(folder / "config.json", {**about, "versions": versions(), "code": commit()})
             lines = (folder / "scalars.jsonl").open("ab", buffering=0)
         except BaseException:
             claim.release()
             raise
-        return cls(folder, claim, lines, overrides)
+        return cls(folder, claim, lines, overrides, kept, identity)
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +189,31 @@ class Record:
                 raise ValueError(f"profiles needs arrays of numbers or text, got objects in {key}")
         _replace(self.folder / "profiles.npz", lambda file: np.savez(file, **arrays))
 
+    def checkpoint(self, state: Mapping[str, Any], *, seconds: float, axes: Collection[str], probed: int) -> None:
+        """Replace `checkpoint.pt`; to be called before the lines of the state's own step are written.
+
+        A disk without room for it costs a warning: the run goes on, and the old checkpoint is still good.
+
+        Args:
+            state: of `Measurement.state`.
+            seconds: of training so far, over all attempts.
+            axes: names of the arrays in `profiles.npz` that do not begin with an axis `step`.
+            probed: the length of that axis.
+        """
+        import torch
+
+        self._check()
+        os.fsync(self._lines.fileno())  # the lines that it counts on
+        about = {"identity": self._identity, "size": os.fstat(self._lines.fileno()).st_size, "probed": probed}
+        about |= {"seconds": seconds, "axes": list(axes), "state": state}
+        path = self.folder / "checkpoint.pt"
+        try:
+            _replace(path, lambda file: torch.save(about, file))
+        except (OSError, RuntimeError) as error:  # torch puts a RuntimeError of its own over an OSError
+            path.with_name(path.name + ".part").unlink(missing_ok=True)
+            reason = error if isinstance(error, OSError) else error.__context__ or error
+            logger.warning("%s was not written, the run goes on without it: %s", path, str(reason).splitlines()[0])
+
     def weights(self, state_dict: Mapping[str, Any]) -> None:
         """Replace `weights.pt`."""
         import torch  # here, so that whoever only asks which runs are done does not wait for it
@@ -203,6 +230,7 @@ class Record:
         predicted: Mapping[str, float] | None = None,
         wall_seconds: float,
         probe_seconds: float = 0.0,
+        tracker_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Write the mark of completion, the last file of a run, and return what it says."""
         self._check()
@@ -214,9 +242,11 @@ class Record:
                 "predicted": predicted or {},
                 "wall_seconds": wall_seconds,
                 "probe_seconds": probe_seconds,
+                "tracker_seconds": tracker_seconds,
             }
         )
         replace_json(self.folder / "done.json", summary)
+        (self.folder / "checkpoint.pt").unlink(missing_ok=True)
         return summary
 
     def _check(self) -> None:
@@ -231,6 +261,38 @@ def write_failure(folder: Path, error: BaseException, overrides: Sequence[str]) 
     trace = "".join(traceback.format_exception(error))
     folder.mkdir(parents=True, exist_ok=True)
     replace_json(folder / "failed.json", {"error": line, "traceback": trace, "overrides": list(overrides)})
+
+
+def _cut(folder: Path, kept: checkpoints.Kept) -> None:
+    """Drop what an attempt left, but for what is kept; after a kill within, the same is kept once more.
+
+    The lines go into a new file: one who was taken over, and does not know it yet, writes into the old one.
+    """
+    dropped = ["weights.pt", "failed.json", *(part.name for part in folder.glob("*.part"))]
+    if kept.state is None:
+        dropped = ["checkpoint.pt", "scalars.jsonl", *dropped]
+    else:
+        _replace(folder / "scalars.jsonl", lambda file: file.write(kept.lines))
+    if kept.arrays:
+        _replace(folder / "profiles.npz", lambda file: np.savez(file, **kept.arrays))
+    else:
+        dropped.append("profiles.npz")
+    for name in dropped:
+        (folder / name).unlink(missing_ok=True)
+
+
+def write_death(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
+    """Write `failed.json` for a run whose process is gone, unless it is done or someone alive works on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        claim = Claim(folder)
+    except Busy:
+        return
+    try:
+        if not finished(folder):
+            write_failure(folder, error, overrides)
+    finally:
+        claim.release()
 
 
 def replace_json(path: Path, value: Mapping[str, Any]) -> None:

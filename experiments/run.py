@@ -12,13 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from experiments import progress
 from experiments.build import BadInput, Bench, build, place
 from experiments.records import Record, finished, read_done, run_id
+from experiments.replay import drawing
 from rnnlab import kernels
 from rnnlab.probes import Reading
 from rnnlab.train import Measurement, evaluate
 
 __all__ = ["BadInput", "folder_of", "run"]
-
-WORTH_A_PICTURE = 20.0  # seconds of a run: to draw it for the tracker costs half a second
 
 
 def folder_of(config: DictConfig) -> Path:
@@ -38,51 +37,59 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     bench = build(cfg)
     device = place(cfg.device).type
     loops = "compiled" if device == "cpu" and kernels.available() else "python"
-    with Record.open(
-        folder, config, name=cfg.name, scale=cfg.scale, device=device, loops=loops, overrides=overrides
-    ) as record:
+    with (
+        Record.open(
+            folder, config, name=cfg.name, scale=cfg.scale, device=device, loops=loops, overrides=overrides
+        ) as record,
+        bench.tracker,
+    ):
         bench.tracker.start(folder, folder.name, cfg.name, config, [cfg.scale])
-        arrays, last = follow(bench, record, cfg.steps)
+        arrays, last = follow(bench, record, cfg.steps, cfg.checkpoint_seconds)
         metrics = {name: value for name, value in last.scalars.items() if name.startswith("validation/")}
         found = evaluate(bench.network, bench.task, bench.test)
         metrics |= {f"test/{name}": value for name, value in found.items()}
         record.weights(bench.network.state_dict())
-        wall = time.perf_counter() - started
+        wall = record.kept.seconds + time.perf_counter() - started
         done = record.done(
-            last.outcome, steps=last.step, metrics=metrics, wall_seconds=wall, probe_seconds=last.probe_seconds
+            last.outcome,
+            steps=last.step,
+            metrics=metrics,
+            wall_seconds=wall,
+            probe_seconds=last.probe_seconds,
+            tracker_seconds=bench.tracker.seconds,
         )
-        bench.tracker.finish(done, arrays, (lambda: picture(folder)) if wall > WORTH_A_PICTURE else None)
+        bench.tracker.finish(done, arrays, drawing(folder, done))
     return {**about, **done, "skipped": False}
 
 
-def follow(bench: Bench, record: Record, steps: int) -> tuple[dict[str, np.ndarray], Measurement]:
+def follow(
+    bench: Bench, record: Record, steps: int, checkpoint_seconds: float
+) -> tuple[dict[str, np.ndarray], Measurement]:
     """Train, and write each measurement down as it comes; returns all profiles and the last measurement."""
-    arrays: dict[str, np.ndarray] = {}
-    readings: list[tuple[int, Reading]] = []
-    started = time.perf_counter()
-    ticker = progress.Ticker(steps)
-    for m in bench.measurements:
-        row = {"step": m.step, "seconds": time.perf_counter() - started, **m.scalars}
-        record.scalars(row)
-        if m.reading:
-            readings.append((m.step, m.reading))
-            arrays = stacked(readings)
-            record.profiles(arrays)
-        bench.tracker.log(row, arrays if m.reading else None)
-        ticker(m)
+    kept = record.kept
+    arrays, axes = dict(kept.arrays), kept.axes
+    saved = started = time.perf_counter()
+    with progress.Ticker(steps, first=kept.state["step"] if kept.state else 0) as ticker:
+        for m in bench.measurements(resume=kept.state):
+            now = time.perf_counter()
+            seconds = kept.seconds + now - started
+            if m.outcome is None and now - saved >= checkpoint_seconds:
+                record.checkpoint(m.state(), seconds=seconds, axes=axes, probed=len(arrays.get("step", ())))
+                saved = time.perf_counter()
+            row = {"step": m.step, "seconds": seconds, **m.scalars}
+            record.scalars(row)
+            if m.reading:
+                arrays, axes = grown(arrays, m.step, m.reading), list(m.reading.axes)
+                record.profiles(arrays)
+            bench.tracker.log(row, arrays if m.reading else None)
+            ticker(m)
     return arrays, m
 
 
-def stacked(readings: list[tuple[int, Reading]]) -> dict[str, np.ndarray]:
-    """The arrays of all probed steps along a first axis `step`, and their axes."""
-    last = readings[-1][1]
-    axes = {name: np.array(values) for name, values in last.axes.items()}
-    arrays = {name: np.stack([reading.arrays[name].numpy() for _, reading in readings]) for name in last.arrays}
-    return {"step": np.array([step for step, _ in readings]), **axes, **arrays}
-
-
-def picture(folder: Path) -> Path:
-    """The profiles of a run as a PNG beside its record."""
-    from analysis import run, style  # here: drawing is for those who track
-
-    return style.save_png(run.run_figure(folder), folder / "profiles.png")
+def grown(arrays: dict[str, np.ndarray], step: int, reading: Reading) -> dict[str, np.ndarray]:
+    """The arrays of all probed steps along a first axis `step`, this one's at the end, and their axes."""
+    new = {"step": np.array([step]), **{name: value.numpy()[None] for name, value in reading.arrays.items()}}
+    axes = {name: np.array(values) for name, values in reading.axes.items()}
+    if arrays:
+        new = {name: np.concatenate([arrays[name], value]) for name, value in new.items()}
+    return {"step": new["step"], **axes, **new}

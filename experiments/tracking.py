@@ -5,28 +5,33 @@
                             histograms of a run to a heat map of step against t
     loss/profile            the same for the loss of each step of the sequence, if there are several
     grad/profiles           once, at the end: a table (step, series, t, log10_g) for charts of one's own
-    figure                  once, at the end
+    figure                  once, at the end of a run that is worth it
+    summary                 what `done.json` says; of a run that failed the error, and W&B calls it failed
 
-A profile is the median over samples, log10_norm at `q50`; SERIES is L0/forward/h, with /last appended if it belongs to
-the loss of the last scored step alone.
+Names and values are made in `experiments.schema`. `tracker=offline` and `online` run this in a process of its own, see
+`experiments.mirror`.
 """
 
+import contextlib
 import functools
+import json
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
-import numpy as np
+from experiments.records import numbers
+from experiments.schema import STEP, Arrays, entry, histograms, rows, summary, title
 
 logger = logging.getLogger(__name__)
 
-FLOOR = -30.0  # W&B draws heights >= 0 alone: log10 norms below this one are shown as 0
-MAX_BINS = 256
-MAX_ROWS = 2_000  # W&B shows 10,000; each costs .2 ms
+PATIENCE = 14.0  # seconds to find out whether there is a server, log-in included
+MARK = "wandb.json"  # in a run folder: where W&B has all of it
 
-Arrays = Mapping[str, np.ndarray]
+Mode = Literal["offline", "online"]
 Draw = Callable[[], Path]  # called only if there is someone to show the picture to
 
 
@@ -42,6 +47,8 @@ class Tracker(Protocol):
 
     def finish(self, done: Mapping[str, Any], table: Arrays | None = None, figure: Draw | None = None) -> None: ...
 
+    def fail(self, error: str) -> None: ...
+
 
 class NoTracker:
     """The record is enough."""
@@ -54,9 +61,47 @@ class NoTracker:
 
     def finish(self, done: Mapping[str, Any], table: Arrays | None = None, figure: Draw | None = None) -> None: ...
 
+    def fail(self, error: str) -> None: ...
+
+
+class Timed:
+    """A tracker and the seconds that its run has waited for it; as a context, an exception that leaves it is told."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+        self.seconds = 0.0
+
+    def start(self, *args: Any, **kwargs: Any) -> None:
+        self._timed(self.tracker.start, *args, **kwargs)
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        self._timed(self.tracker.log, *args, **kwargs)
+
+    def finish(self, *args: Any, **kwargs: Any) -> None:
+        self._timed(self.tracker.finish, *args, **kwargs)
+
+    def fail(self, error: str) -> None:
+        self._timed(self.tracker.fail, error)
+
+    def _timed(self, method: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        started = time.perf_counter()
+        try:
+            method(*args, **kwargs)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.fail("interrupted" if isinstance(error, KeyboardInterrupt) else line(error))
+
 
 def _harmless(method: Callable[..., None]) -> Callable[..., None]:
-    """Turn an error of the method into one warning, and the tracker silent from then on."""
+    """Turn an error of the method into one warning, and the tracker silent until the next run."""
 
     @functools.wraps(method)
     def guarded(self: "WandbTracker", *args: Any, **kwargs: Any) -> None:
@@ -66,7 +111,8 @@ def _harmless(method: Callable[..., None]) -> Callable[..., None]:
             method(self, *args, **kwargs)
         except Exception as error:
             self._silent = True
-            logger.warning("W&B failed at %s (%s): the run goes on without it", method.__name__, _line(error))
+            self._close()
+            logger.warning("W&B failed at %s (%s): the run goes on without it", method.__name__.strip("_"), line(error))
 
     return guarded
 
@@ -74,47 +120,70 @@ def _harmless(method: Callable[..., None]) -> Callable[..., None]:
 class WandbTracker:
     """One W&B run per run: its id is the id of the run, its group the experiment, its files lie in the run folder.
 
-    A second start of the same id begins that W&B run anew, as the record does. `online` without a key or a server
-    falls back to `offline`; `wandb sync` sends the folder later.
+    A second start of the same id begins that W&B run anew, as the record does. One tracker may serve many runs, one
+    after another. `online` without a key or a server becomes `offline`, for this run and those after it;
+    `experiments.replay --online` sends them later.
 
     Args:
         mode: `offline` needs no account and no network.
         entity: the user or team; None is the default of the account.
     """
 
-    def __init__(self, *, mode: Literal["offline", "online"], project: str, entity: str | None) -> None:
+    def __init__(self, *, mode: Mode, project: str, entity: str | None) -> None:
         if mode not in ("offline", "online"):
             raise ValueError(f"tracker needs mode offline or online, got {mode!r}")
         self.mode = mode
         self.project = project
         self.entity = entity
+        self._folder = Path()
         self._run: Any = None
         self._silent = False
+        self._known = False  # there is a server and it knows us
+
+    def start(self, folder: Path, run_id: str, name: str, config: Mapping[str, Any], tags: Sequence[str] = ()) -> None:
+        self._close()  # left open by a run that told nothing of its end
+        self._folder, self._silent = folder, False
+        self._start(id=run_id, group=name, config=numbers(config), tags=list(tags))
 
     @_harmless
-    def start(self, folder: Path, run_id: str, name: str, config: Mapping[str, Any], tags: Sequence[str] = ()) -> None:
-        what = {"dir": str(folder), "id": run_id, "group": name, "config": dict(config), "tags": list(tags)}
-        os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")  # else tables are staged under the home directory
+    def _start(self, **what: Any) -> None:
+        (self._folder / MARK).unlink(missing_ok=True)
+        os.environ["WANDB_DATA_DIR"] = str(self._folder / "wandb")  # else tables are staged under the home directory
+        what |= {"dir": str(self._folder), "name": title(what["config"]) or None}
         if self.mode == "online":
+            started = time.monotonic()
             try:
-                self._run = self._init("online", **what)
+                self._login()
+                left = max(2.0, PATIENCE - (time.monotonic() - started))
+                self._run = self._init(init_timeout=left, **what)
             except Exception as error:
-                logger.warning("W&B cannot be reached (%s): the run goes on offline", _line(error))
-        self._run = self._run or self._init("offline", **what)
-        self._run.define_metric("train/step")
-        self._run.define_metric("*", step_metric="train/step")
+                self.mode = "offline"
+                logger.warning("W&B cannot be reached (%s): it goes on offline", line(error))
+        self._run = self._run or self._init(**what)
+        self._run.define_metric(STEP)
+        self._run.define_metric("*", step_metric=STEP)
 
-    def _init(self, mode: Literal["offline", "online"], **what: Any) -> Any:
+    def _login(self) -> None:
+        """Asks the server once, for 10 s at most unless the user's WANDB_HTTP_TIMEOUT says otherwise."""
         import wandb  # here, so that a broken installation costs the mirror and not the run
 
+        if self._known:
+            return
         wandb.setup(settings=wandb.Settings(silent=True))  # before login, which talks too
-        if mode == "online" and not wandb.login(prompt=False):
+        if not wandb.login(prompt=False):
             raise ConnectionError("no API key")
+        self._known = True
+
+    def _init(self, *, init_timeout: float = PATIENCE, **what: Any) -> Any:
+        import wandb
+
+        wandb.setup(settings=wandb.Settings(silent=True))
         settings = wandb.Settings(
             console="off",
             silent=True,
-            init_timeout=15,
+            init_timeout=init_timeout,
             finish_timeout=60,
+            finish_timeout_raises=True,
             disable_git=True,
             disable_code=True,
             x_disable_stats=True,
@@ -122,7 +191,7 @@ class WandbTracker:
             x_disable_machine_info=True,
             x_save_requirements=False,
         )
-        place = {"mode": mode, "project": self.project, "entity": self.entity}
+        place = {"mode": self.mode, "project": self.project, "entity": self.entity}
         return wandb.init(**place, **what, reinit="finish_previous", settings=settings)
 
     @_harmless
@@ -130,77 +199,72 @@ class WandbTracker:
         """Mirror one logged step; of `profiles` the last step is taken."""
         import wandb
 
-        entry = {"train/step" if key == "step" else key: value for key, value in row.items()}
-        for key, bins in histograms(profiles or {}).items():
-            entry[key] = wandb.Histogram(np_histogram=bins)
-        self._run.log(entry)
+        shown = {key: wandb.Histogram(np_histogram=bins) for key, bins in histograms(profiles or {}).items()}
+        self._run.log(entry(row) | shown)
 
     @_harmless
     def finish(self, done: Mapping[str, Any], table: Arrays | None = None, figure: Draw | None = None) -> None:
+        self._run.summary.update(summary(done))
+        if table:
+            self._run.log({"grad/profiles": _table(rows(table))})
+        if figure is not None:
+            self._picture(figure)
+        run, self._run = self._run, None
+        where = {"mode": self.mode, "entity": run.entity, "project": run.project, "run": run.id, "url": run.url}
+        try:
+            run.finish()
+        except TimeoutError:
+            self.mode = "offline"  # the next are not to wait as long
+            raise
+        mark(self._folder, where)
+
+    def _picture(self, figure: Draw) -> None:
         import wandb
 
-        self._run.summary.update(dict(done))
-        if table:
-            data = wandb.Table(columns=["step", "series", "t", "log10_g"], data=rows(table))
-            self._run.log({"grad/profiles": data})
-        if figure is not None:
-            self._run.log({"figure": wandb.Image(str(figure()))})
-        self._run.finish()
-        self._run = None
+        try:
+            path = figure()
+        except Exception as error:
+            logger.warning("%s: no picture for W&B (%s)", self._folder, line(error))
+        else:
+            self._run.log({"figure": wandb.Image(str(path))})
+
+    @_harmless
+    def fail(self, error: str) -> None:
+        self._run.summary.update({"outcome": "failed", "error": error})
+        self._close()
+
+    def _close(self) -> None:
+        """End a run that is not to count as finished."""
+        run, self._run = self._run, None
+        if run is not None:
+            with contextlib.suppress(Exception):
+                run.finish(exit_code=1)
 
 
-def _line(error: Exception) -> str:
+def _table(data: list[list[Any]]) -> Any:
+    import wandb
+
+    kinds = {row[-1] is None: row for row in data}  # a row of each kind tells the types: W&B would look at every one
+    table = wandb.Table(columns=["step", "series", "t", "log10_g"], data=list(kinds.values()))
+    table.data = data
+    return table
+
+
+def mark(folder: Path, where: Mapping[str, Any]) -> None:
+    """Write down that W&B has all of this run, and where."""
+    part = folder / f"{MARK}.part"
+    part.write_text(json.dumps({**where, "time": time.time()}, indent=1) + "\n")
+    os.replace(part, folder / MARK)
+
+
+def marked(folder: Path) -> Mode | None:
+    """Where W&B has all of this run: on this disk, on its server, or nowhere."""
+    try:
+        return json.loads((folder / MARK).read_text())["mode"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def line(error: BaseException) -> str:
+    """An error in one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def series(profiles: Arrays) -> list[str]:
-    """A name for each entry of the series axis."""
-    axes = (profiles[key].tolist() for key in ("layer", "direction", "part", "loss"))
-    return [
-        f"L{layer}/{direction}/{part}" + ("" if loss == "task" else f"/{loss}")
-        for layer, direction, part, loss in zip(*axes, strict=True)
-    ]
-
-
-def medians(profiles: Arrays) -> np.ndarray:
-    """The median over samples of the log10 norm, [N, S, T]."""
-    return profiles["log10_norm"][:, :, profiles["statistic"].tolist().index("q50"), :]
-
-
-def binned(values: np.ndarray, time: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means over at most `most` bins of the last axis, and the edges of the bins in time steps."""
-    cuts = np.linspace(0, len(time), min(len(time), most) + 1).round().astype(int)
-    means = np.add.reduceat(values, cuts[:-1], axis=-1) / np.diff(cuts)
-    return means, np.append(time[cuts[:-1]], time[-1] + 1) - 0.5
-
-
-def histograms(profiles: Arrays) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Heights and edges over t of the last step's profiles, ready for `wandb.Histogram`."""
-    found = {}
-    if "log10_norm" in profiles:
-        heights = np.maximum(np.nan_to_num(medians(profiles)[-1], nan=FLOOR) - FLOOR, 0)
-        for name, height in zip(series(profiles), heights, strict=True):
-            found[f"grad/profile/{name}"] = binned(height, profiles["time"], MAX_BINS)
-    if profiles.get("step_loss", np.empty((0, 0))).shape[-1] > 1:
-        losses = np.maximum(np.nan_to_num(profiles["step_loss"][-1]), 0)
-        found["loss/profile"] = binned(losses, profiles["step_loss_time"], MAX_BINS)
-    return found
-
-
-def rows(profiles: Arrays) -> list[list[Any]]:
-    """Rows (step, series, t, log10_g) of all profiles, thinned in time and then in steps to at most MAX_ROWS.
-
-    An exact zero or a missing value is None. The first and the last step are always there.
-    """
-    names = series(profiles)
-    bins = min(MAX_BINS, MAX_ROWS // (2 * len(names)))
-    values, edges = binned(medians(profiles), profiles["time"], bins)
-    centres = (edges[:-1] + edges[1:]) / 2
-    count = len(profiles["step"])
-    keep = np.linspace(0, count - 1, min(count, MAX_ROWS // values[0].size)).round().astype(int)
-    return [
-        [int(profiles["step"][n]), name, float(t), float(value) if np.isfinite(value) else None]
-        for n in keep
-        for name, profile in zip(names, values[n], strict=True)
-        for t, value in zip(centres, profile, strict=True)
-    ]

@@ -70,7 +70,7 @@ def terminated_is_interrupted() -> Iterator[None]:
     """Turn SIGTERM, with which clusters end a job, into what Ctrl-C is: the run says so and frees its folder."""
 
     def interrupt(*_: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SLURM sends two: one must not stop what the other began
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one would break into what the first one leads to
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -82,7 +82,8 @@ def terminated_is_interrupted() -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
-        main()
+        with terminated_is_interrupted():
+            main()
     except SystemExit as stop:  # raised by Hydra while it reports what the command line has wrong
         if line := progress.suggestion(stop.__context__):
             print(line, file=sys.stderr)

@@ -3,9 +3,9 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ class Measurement:
         reading: what the probes measured, merged; None where not probed.
         probe_seconds: spent in probes so far.
         outcome: None before the last measurement.
+        state: gives all that `train(resume=...)` needs to do this very step again and go on; valid until the next
+            measurement is asked for. What it returns is the caller's: tensors on the CPU and plain Python.
     """
 
     step: int
@@ -38,6 +40,7 @@ class Measurement:
     reading: Reading | None
     probe_seconds: float
     outcome: Outcome | None
+    state: Callable[[], dict[str, Any]] = field(repr=False, compare=False)
 
 
 def train(
@@ -56,6 +59,7 @@ def train(
     log_every: int,
     evaluate_every: int,
     stop_when_solved: bool,
+    resume: Mapping[str, Any] | None = None,
 ) -> Iterator[Measurement]:
     """Train, and yield a measurement at every logged, evaluated or probed step and at the last one.
 
@@ -68,16 +72,32 @@ def train(
         generator: the stream of the training data.
         schedule: whether to probe, given the step and the last step. The last measurement is always probed.
         stop_when_solved: end at the evaluation that meets the criterion.
+        resume: what `Measurement.state` gave in an earlier training with the same arguments. It goes on at that
+            measurement, and every number is the same to the last bit as without the interruption.
     """
     positive = {"batch": batch, "log_every": log_every, "evaluate_every": evaluate_every}
     for name, value, least in (("steps", steps, 0), *((name, value, 1) for name, value in positive.items())):
         if value < least:
             raise ValueError(f"train needs {name} >= {least}, got {value}")
+    if resume is not None and resume["step"] > steps:
+        raise ValueError(f"train needs to resume at a step <= steps = {steps}, got {resume['step']}")
+    stateful = {"network": network, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
 
     def measurements() -> Iterator[Measurement]:
         parameters = [p for p in network.parameters() if p.requires_grad]
-        solved, probe_seconds = False, 0.0
-        for step in range(steps + 1):
+        first, solved, probe_seconds = 0, False, 0.0
+        if resume is not None:
+            first, solved, probe_seconds = (resume[name] for name in ("step", "solved", "probe_seconds"))
+            generator.set_state(resume["generator"])
+            for name, part in stateful.items():
+                part.load_state_dict(copied(resume[name]))
+
+        def state() -> dict[str, Any]:
+            parts = {name: copied(part.state_dict()) for name, part in stateful.items()}
+            return {"step": step, "solved": solved, "probe_seconds": probe_seconds, "generator": before, **parts}
+
+        for step in range(first, steps + 1):
+            before = generator.get_state()
             drawn = task.draw("train", batch, generator, dtype=parameters[0].dtype)
             outputs, trajectory = network(**drawn.inputs)
             losses = task.losses(outputs, drawn.y)
@@ -108,7 +128,7 @@ def train(
                 scalars |= {"grad/norm": norm, **counts(grads)}
             scalars["grad/clipped"] = float(not diverged and clip(grads, norm))
             if "grad/norm" in scalars:
-                yield Measurement(step, scalars, reading, probe_seconds, outcome)
+                yield Measurement(step, scalars, reading, probe_seconds, outcome, state)
             if outcome:
                 return
             optimizer.step()
@@ -117,6 +137,17 @@ def train(
             del outputs, trajectory, losses, sample_losses, loss  # before the next forward pass needs the room
 
     return measurements()  # so that wrong numbers are refused by the call itself, before the first is asked for
+
+
+def copied(value: Any) -> Any:
+    """Nested containers with every tensor copied to the CPU; a mapping becomes a plain dict."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(copied, value))
+    return value
 
 
 def check(task: Task, x: Tensor, losses: Tensor) -> None:

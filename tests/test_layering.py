@@ -32,11 +32,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.probes": ({*ENGINE, "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.tracing": ({*ENGINE, "rnnlab.kernels", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),
-    "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "wandb"}),
+    "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "rich", "wandb", "wandb_workspaces"}),
     "hydra_plugins": ({"experiments.records", "experiments.sweeps", "experiments.progress"}, {"hydra", "omegaconf"}),
     "analysis": (set(), {"numpy", "pandas", "matplotlib", "seaborn"}),
 }
-INSIDE_FUNCTIONS = {"rnnlab.tracing": {"pandas", "matplotlib"}}
+INSIDE_FUNCTIONS = {"rnnlab.tracing": {"pandas", "matplotlib"}, "experiments": {"pyarrow"}}
 
 
 class Import(NamedTuple):

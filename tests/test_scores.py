@@ -34,9 +34,11 @@ def faked(monkeypatch):
     """Training that ends at once, with the metrics given; returns what gives them."""
 
     def give(**metrics: float) -> None:
-        last = Measurement(7, {"train/loss": 0.5}, None, 0.0, "stuck")
+        last = Measurement(7, {"train/loss": 0.5}, None, 0.0, "stuck", dict)
         monkeypatch.setattr(
-            scores, "build", lambda cfg: SimpleNamespace(network=None, task=None, test=None, measurements=iter([last]))
+            scores,
+            "build",
+            lambda cfg: SimpleNamespace(network=None, task=None, test=None, measurements=lambda: iter([last])),
         )
         monkeypatch.setattr(scores, "evaluate", lambda *bench: metrics)
 

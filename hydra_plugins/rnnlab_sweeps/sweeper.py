@@ -51,9 +51,7 @@ class PackedSweeper(BasicSweeper):
     def __init__(self, pack: int | None, fail_fast: bool, params: dict[str, Any] | None) -> None:
         super().__init__(max_batch_size=None, params=params)
         if pack is not None and not 1 <= pack <= MOST:
-            raise ConfigCompositionException(
-                f"hydra.sweeper.pack: needs 1 to {MOST} members a job, or null, got {pack}"
-            )
+            raise ConfigCompositionException(f"hydra.sweeper.pack: needs null or 1 to {MOST} members, got {pack}")
         self.pack, self.fail_fast = pack, fail_fast
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
@@ -95,7 +93,7 @@ class PackedSweeper(BasicSweeper):
             run = member.id
             if run not in runs and not finished(folder / run):
                 todo.setdefault(static, []).append(values)
-            runs[run] = lines
+            runs.setdefault(run, lines)
         sweep = Sweep(
             name=self.config.name,
             scale=self.config.scale,

@@ -5,11 +5,12 @@ import math
 import os
 import shutil
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from analysis import tables
+from analysis import final, tables
 
 
 def test_a_run_is_a_row_with_short_names(tmp_path, fabricate):
@@ -46,6 +47,85 @@ def test_a_run_without_done_json_says_why(tmp_path, fabricate):
         "dead": "unfinished",
     }
     assert frame.loc["failed", "failure"] == "out of memory"
+
+
+def test_final_scalars_are_those_of_the_last_row_in_which_each_stands(tmp_path, fabricate):
+    """Three hundred runs whose numbers differ, of many rows, against the whole of the long table."""
+    for k in range(300):
+        path = fabricate.run(tmp_path, f"r{k:03}", outcome="stuck" if k % 2 else None, seed=k)
+        rows = [
+            {"step": 0, "train/loss": k, "validation/loss": 7.0 * k, "adjoint/L0/forward/h/horizon": 3.0, "own": -k}
+        ]
+        rows += [{"step": n, "train/loss": k + 1 / n, "grad/norm": "inf"} for n in range(1, 40)]
+        rows[5 + k % 30]["adjoint/L0/forward/h/horizon"] = k
+        rows[1 + k % 37]["validation/loss"] = "nan" if k == 9 else k + 0.1
+        (path / "scalars.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 40, "train/l')
+    frame = tables.runs(tmp_path).set_index("run")
+    long = tables.scalars(tmp_path).astype({"run": str, "name": str})
+    last = long.sort_values("step").groupby(["run", "name"]).tail(1).pivot(index="run", columns="name", values="value")
+    last = last.rename(columns={"own": "scalar/own"})
+    unfinished = frame.index[frame["outcome"] == "unfinished"]
+    assert len(unfinished) == 150
+    np.testing.assert_array_equal(frame.loc[unfinished, last.columns], last.loc[unfinished])
+    assert set(frame.loc[unfinished, "steps_done"]) == {39}
+    done = frame[frame["outcome"] == "stuck"]
+    assert set(done["validation/loss"]) == {0.01}  # what done.json says goes before
+    np.testing.assert_array_equal(done["train/loss"], last.loc[done.index, "train/loss"])
+    assert not set(last.columns) & set(tables.configuration(tables.runs(tmp_path)))
+
+
+def test_final_scalars_far_from_the_end_are_found_too(tmp_path):
+    file = tmp_path / "scalars.jsonl"
+    assert final.final(file) == (None, {})
+    file.write_text('{"step": 0, "a": 1')
+    assert final.final(file) == (None, {})
+    rows = [
+        {"step": 0, "a": 1.0, "b": 2.0},
+        {"step": 1, "b": 3.0, "c": 5.0},
+        *({"step": n, "a": n} for n in range(2, 9000)),
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert file.stat().st_size > 10 * final.TAIL
+    assert final.final(file) == (8999, {"a": 8999.0, "b": 3.0, "c": 5.0})
+    file.write_text("torn\n" + file.read_text())  # nobody knows which names to look for
+    assert final.final(file) == (8999, {"a": 8999.0})
+
+
+def test_only_the_end_of_a_long_file_is_read(tmp_path):
+    file = tmp_path / "scalars.jsonl"
+    first, last = (json.dumps({"step": step, "a": 0.5, "b": 2.0}).encode() + b"\n" for step in (0, 10**6))
+    with file.open("wb") as stream:
+        stream.write(first)
+        stream.seek(10**8)  # a hole
+        stream.write(b"\n" + last)
+    tracemalloc.start()
+    assert final.final(file) == (10**6, {"a": 0.5, "b": 2.0})
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+def test_manifests_of_sweeps_and_other_folders_are_no_runs(tmp_path, fabricate):
+    fabricate.run(tmp_path, "a")
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "0123456789ab.json").write_text('{"sweep": "0123456789ab", "runs": {"a": []}}')
+    (tmp_path / ".submitit").mkdir()
+    assert list(tables.runs(tmp_path)["run"]) == ["a"]
+    assert set(tables.scalars(tmp_path)["run"]) == set(tables.profiles(tmp_path)["run"]) == {"a"}
+
+
+def test_the_device_that_was_found_stands_for_auto(tmp_path, fabricate):
+    path = fabricate.run(tmp_path, "a", settings={"device": "auto"}) / "config.json"
+    assert list(tables.runs(tmp_path)["device"]) == ["auto"]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "device": "cuda"}))
+    assert list(tables.runs(tmp_path)["device"]) == ["cuda"]
+
+
+def test_a_run_that_failed_before_it_began_is_left_out_with_its_error(tmp_path, fabricate):
+    fabricate.run(tmp_path, "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "failed.json").write_text('{"error": "BadInput: no", "traceback": "", "overrides": []}')
+    with pytest.warns(UserWarning, match=r"b cannot be read .* failed before it began: BadInput: no"):
+        assert list(tables.runs(tmp_path)["run"]) == ["a"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"config": 3}', '{"run": "bad"}'])

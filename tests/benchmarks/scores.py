@@ -74,7 +74,7 @@ def measured(row: Row, cfg: DictConfig) -> Result:
 def followed(name: str, bench: Bench, steps: int) -> Measurement:
     """Train, with a line now and then; the last measurement."""
     start = told = time.process_time()
-    for m in bench.measurements:
+    for m in bench.measurements():
         now = time.process_time()
         if now - told > PATIENCE:
             told = now

@@ -64,6 +64,7 @@ WRONG = [
     (["task.length=-5"], r"task: adding needs length >= 2 to place two marks, got -5"),
     (["task.length=abc"], r"task\.length: needs a whole number, got 'abc'"),
     (["steps=-1"], r"train needs steps >= 0, got -1"),
+    (["checkpoint_seconds=often"], r"checkpoint_seconds: needs a number, got 'often'"),
     (["steps=1.5"], r"steps: needs a whole number, got 1\.5"),
     (["batch=0"], r"train needs batch >= 1, got 0"),
     (["network.depth=0"], r"network: stack needs depth >= 1, got 0"),
@@ -141,7 +142,7 @@ def test_a_constraint_holds_in_every_layer_and_map_while_training():
     given = ("constraint=orthogonal", "network.depth=2", "network.transition=2", "steps=3", "dtype=float64")
     bench = build(composed(*given, "task.length=5", "schedule=every", "schedule.interval=100"))
     before = [f.W.detach().clone() for cell in bench.network.cells() for f in cell.maps]
-    list(bench.measurements)
+    list(bench.measurements())
     after = [f.W for cell in bench.network.cells() for f in cell.maps]
     assert len(after) == 4
     for old, W in zip(before, after, strict=True):

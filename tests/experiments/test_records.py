@@ -126,6 +126,7 @@ def test_a_run_leaves_its_files_and_done_is_the_mark(tmp_path):
         "predicted": {},
         "wall_seconds": 1.5,
         "probe_seconds": 0.0,
+        "tracker_seconds": 0.0,
     }
     with pytest.raises(Busy, match="nothing is trained again"):
         open_record(tmp_path)
@@ -213,3 +214,7 @@ def test_config_json_holds_the_numbers_and_names_no_machine(tmp_path):
     assert about["versions"]["torch"] == torch.__version__
     assert claims._where()["host"] not in json.dumps({**about, "code": None})
     assert str(tmp_path) not in text
+
+
+def test_how_often_to_write_a_checkpoint_is_no_part_of_the_id():
+    assert run_id({**CONFIG, "checkpoint_seconds": 5}) == run_id(CONFIG)

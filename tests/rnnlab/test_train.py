@@ -157,3 +157,45 @@ def test_wrong_numbers_are_refused_before_any_work(name, value):
 def test_two_probes_may_not_use_one_name():
     with pytest.raises(ValueError, match="two probes measure the same name: a"):
         merge([Reading(scalars={"a": 1.0}), Reading(scalars={"a": 2.0})])
+
+
+def taken_at(step: int, network: Stack, task=TASK, **settings) -> dict:
+    """The state of a training at a step that it measures."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    given = {"clip": no_clip, "steps": 12, "batch": 10, "generator": stream(0, "train"), "probes": [Profile()]}
+    given |= {"validation": task.held_out("validation", 5, stream(0, "validation"), dtype=torch.float64)}
+    given |= {"schedule": Decades(), "log_every": 4, "evaluate_every": 6, "stop_when_solved": False}
+    return next(m.state() for m in train(network, task, optimizer, **{**given, **settings}) if m.step == step)
+
+
+def test_a_state_is_not_changed_by_what_comes_after():
+    """Neither by the training that it was taken of, nor by those that go on from it."""
+    network = network_of()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    state = taken_at(4, network)
+    first = measured(network, optimizer=lambda *_, **__: optimizer, resume=state)
+    again = measured(network_of(seed=1), optimizer=torch.optim.Adam, resume=state)
+    assert [m.step for m in first] == [4, 5, 6, 8, 10, 12]
+    assert [m.scalars for m in first] == [m.scalars for m in again]
+
+
+def test_a_task_that_was_solved_once_is_solved_after_a_resume(monkeypatch):
+    answers = iter([True, False, False])
+    monkeypatch.setattr(Adding, "solved", lambda self, metrics: next(answers))
+    state = taken_at(8, network_of())
+    *_, last = measured(network_of(), optimizer=torch.optim.Adam, resume=state, stop_when_solved=False)
+    assert last.outcome == "solved"
+
+
+def test_the_time_in_probes_goes_on_after_a_resume():
+    state = {**taken_at(4, network_of()), "probe_seconds": 1000.0}
+    found = measured(network_of(), optimizer=torch.optim.Adam, resume=state)
+    assert all(1000 <= m.probe_seconds < 1100 for m in found)
+
+
+def test_a_run_may_go_on_for_longer_and_not_from_beyond_its_end():
+    state = taken_at(12, network_of())
+    further = measured(network_of(), optimizer=torch.optim.Adam, resume=state, steps=16)
+    assert [m.step for m in further] == [12, 16]
+    with pytest.raises(ValueError, match="train needs to resume at a step <= steps = 8, got 12"):
+        measured(network_of(), resume=state, steps=8)
