@@ -234,7 +234,7 @@ class Record:
 
 def write_failure(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
     """Write `failed.json`: the error in a line, its traceback, and the overrides of the run."""
-    interrupted = isinstance(error, KeyboardInterrupt)
+    interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # the latter by a cluster: time is up
     line = "interrupted" if interrupted else f"{type(error).__name__}: {error}".splitlines()[0]
     trace = "".join(traceback.format_exception(error))
     folder.mkdir(parents=True, exist_ok=True)
