@@ -4,11 +4,12 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench scores constraints
+.PHONY: help demo test clusters lint bench scores constraints
 
 help:
 	@echo "make demo   train and draw the first figure (minutes on 2 CPU cores)"
 	@echo "make test   ruff and pytest, as CI does"
+	@echo "make clusters sweeps on a SLURM and a Ray of this machine: 2 minutes, as root on Debian for SLURM"
 	@echo "make lint   ruff alone"
 	@echo "make bench  speed and memory: 15 minutes"
 	@echo "make scores what trained networks score on the real data, against bars: 10 minutes"
@@ -30,6 +31,14 @@ demo: .venv/.done
 
 test: lint
 	$(BIN)/python -m pytest -n auto --maxprocesses=4
+
+# What cannot be installed here is not tested, and pytest says so.
+clusters: .venv/.done
+	-@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v slurmctld >/dev/null; then \
+		timeout 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurmctld slurmd slurm-client munge; \
+	fi >/dev/null
+	-@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[slurm,ray,optuna]'
+	$(BIN)/python -m pytest -m "slurm or ray or optuna" tests/clusters tests/experiments/test_search.py
 
 lint: .venv/.done
 	$(BIN)/ruff check .

@@ -84,6 +84,11 @@ def build(cfg: DictConfig) -> Bench:
     return Bench(network, task, test, measurements, Timed(make(cfg, "tracker")))
 
 
+def make_objective(cfg: DictConfig) -> Callable[[Callable[..., dict[str, Any]]], float]:
+    """What a search looks for: a function of how to train."""
+    return maker(cfg, "objective")
+
+
 def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Stack | EncoderDecoder:
     """The network of a configuration, as wide as the task asks, initialised and under its constraint."""
     sizes = {"inputs": task.inputs, "outputs": task.outputs, "readout": task.readout}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds between two looks at the run folders
 SHARE = 20.0  # times as long as a look took, at least: of very many runs, or where the file system is slow
 PATIENCE = 5.0  # seconds without a line in a single run
+EXTRAS = ("optuna",)  # whose choices are not there before it is installed
 MOST = 20  # failed runs that the summary lists
 
 
@@ -156,6 +157,8 @@ def suggestion(error: BaseException | None) -> str | None:
         wrong, known = cause.key, cause.parent_node or []
     else:
         return None
+    if wrong in EXTRAS:
+        return f"error: {wrong!r} is of an extra: pip install -c constraints.txt -e '.[{wrong}]'"
     names = [str(name) for name in known]
     close = difflib.get_close_matches(str(wrong), names, n=1)
     return f"error: there is no {wrong!r}: " + (f"did you mean {close[0]!r}?" if close else f"only {', '.join(names)}")

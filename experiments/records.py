@@ -10,11 +10,10 @@ import contextlib
 import hashlib
 import json
 import logging
-import math
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -23,37 +22,16 @@ import numpy as np
 
 from experiments import checkpoints
 from experiments.claims import Busy, Claim
+from experiments.files import replace, replace_json, strict
 from experiments.provenance import commit, sources, versions
 
-__all__ = [
-    "Busy",
-    "Record",
-    "finished",
-    "read_done",
-    "replace_json",
-    "run_id",
-    "strict",
-    "write_death",
-    "write_failure",
-]
+__all__ = ["Busy", "Record", "finished", "read_done", "run_id", "write_death", "write_failure"]
 
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["solved", "stuck", "diverged"]
-NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack", "checkpoint_seconds")  # they change no number
-
-
-def strict(value: Any) -> Any:
-    """The value in strict JSON: a non-finite number becomes the string "nan", "inf" or "-inf"."""
-    if isinstance(value, Mapping):
-        return {str(key): strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(item) for item in value]
-    if hasattr(value, "item"):  # a number of numpy, a tensor of one element
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+# Parts of a configuration that change no number:
+NO_NUMBER = ("hydra", "tracker", "paths", "name", "scale", "pack", "objective", "checkpoint_seconds")
 
 
 def numbers(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +165,7 @@ class Record:
         for key, array in arrays.items():
             if np.asarray(array).dtype.hasobject:
                 raise ValueError(f"profiles needs arrays of numbers or text, got objects in {key}")
-        _replace(self.folder / "profiles.npz", lambda file: np.savez(file, **arrays))
+        replace(self.folder / "profiles.npz", lambda file: np.savez(file, **arrays))
 
     def checkpoint(self, state: Mapping[str, Any], *, seconds: float, axes: Collection[str], probed: int) -> None:
         """Replace `checkpoint.pt`; to be called before the lines of the state's own step are written.
@@ -208,7 +186,7 @@ class Record:
         about |= {"seconds": seconds, "axes": list(axes), "state": state}
         path = self.folder / "checkpoint.pt"
         try:
-            _replace(path, lambda file: torch.save(about, file))
+            replace(path, lambda file: torch.save(about, file))
         except (OSError, RuntimeError) as error:  # torch puts a RuntimeError of its own over an OSError
             path.with_name(path.name + ".part").unlink(missing_ok=True)
             reason = error if isinstance(error, OSError) else error.__context__ or error
@@ -219,7 +197,7 @@ class Record:
         import torch  # here, so that whoever only asks which runs are done does not wait for it
 
         self._check()
-        _replace(self.folder / "weights.pt", lambda file: torch.save(dict(state_dict), file))
+        replace(self.folder / "weights.pt", lambda file: torch.save(dict(state_dict), file))
 
     def done(
         self,
@@ -256,7 +234,7 @@ class Record:
 
 def write_failure(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
     """Write `failed.json`: the error in a line, its traceback, and the overrides of the run."""
-    interrupted = isinstance(error, KeyboardInterrupt)
+    interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # the latter by a cluster: time is up
     line = "interrupted" if interrupted else f"{type(error).__name__}: {error}".splitlines()[0]
     trace = "".join(traceback.format_exception(error))
     folder.mkdir(parents=True, exist_ok=True)
@@ -272,9 +250,9 @@ def _cut(folder: Path, kept: checkpoints.Kept) -> None:
     if kept.state is None:
         dropped = ["checkpoint.pt", "scalars.jsonl", *dropped]
     else:
-        _replace(folder / "scalars.jsonl", lambda file: file.write(kept.lines))
+        replace(folder / "scalars.jsonl", lambda file: file.write(kept.lines))
     if kept.arrays:
-        _replace(folder / "profiles.npz", lambda file: np.savez(file, **kept.arrays))
+        replace(folder / "profiles.npz", lambda file: np.savez(file, **kept.arrays))
     else:
         dropped.append("profiles.npz")
     for name in dropped:
@@ -293,18 +271,3 @@ def write_death(folder: Path, error: BaseException, overrides: Sequence[str]) ->
             write_failure(folder, error, overrides)
     finally:
         claim.release()
-
-
-def replace_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write strict JSON: a reader sees the old file or the new one, whole."""
-    text = json.dumps(strict(value), indent=1, allow_nan=False) + "\n"
-    _replace(path, lambda file: file.write(text.encode()))
-
-
-def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import display, screen
-from experiments.records import strict
+from experiments.files import strict
 from experiments.screen import clock, number
 from experiments.standing import STATES, Standing, per_second, time_left
 from experiments.sweeps import Sweep

@@ -21,7 +21,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from experiments.records import replace_json, run_id
+from experiments.files import replace_json
+from experiments.records import run_id
 
 PLACE = "sweeps"  # beside the run folders of an experiment
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+from experiments.files import replace_json
 from experiments.records import numbers
 from experiments.schema import STEP, Arrays, entry, histograms, rows, summary, title
 
@@ -252,9 +253,7 @@ def _table(data: list[list[Any]]) -> Any:
 
 def mark(folder: Path, where: Mapping[str, Any]) -> None:
     """Write down that W&B has all of this run, and where."""
-    part = folder / f"{MARK}.part"
-    part.write_text(json.dumps({**where, "time": time.time()}, indent=1) + "\n")
-    os.replace(part, folder / MARK)
+    replace_json(folder / MARK, {**where, "time": time.time()})
 
 
 def marked(folder: Path) -> Mode | None:

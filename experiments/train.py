@@ -21,7 +21,7 @@ from experiments.sweeps import Member, members, stop_mark
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
-def main(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
+def main(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]] | float:
     """The task of a job: one run, or each member of a pack, where a failure stops none of the others."""
     overrides = list(HydraConfig.get().overrides.task)
     with terminated_is_interrupted():
@@ -31,11 +31,14 @@ def main(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
         return single(cfg, overrides)
 
 
-def single(cfg: DictConfig, overrides: list[str]) -> dict[str, Any]:
-    """What became of the only run of a job; what is wrong with it ends the command in one line."""
+def single(cfg: DictConfig, overrides: list[str]) -> dict[str, Any] | float:
+    """What became of the only run of a job, or a search's objective; what is wrong ends the command in one line."""
     from experiments.run import BadInput, run  # here: who has nothing to train need not wait for torch
+    from experiments.search import trial
 
     try:
+        if "objective" in cfg and HydraConfig.get().mode is RunMode.MULTIRUN:
+            return trial(cfg, overrides)
         result = run(cfg, overrides)
     except (BadInput, Busy) as error:
         if HydraConfig.get().mode is RunMode.MULTIRUN:  # of another sweeper

@@ -82,7 +82,7 @@ def cores() -> int:
 def lost(app: Any, unit: Any, error: Exception) -> JobReturn:
     """A unit that ended its process each time: written down in the folder of its run."""
     from experiments.records import write_death
-    from experiments.sweeps import members
+    from experiments.sweeps import members, stop_mark
     from hydra_plugins.rnnlab_sweeps._app import failed
 
     config = app.compose(unit)
@@ -91,8 +91,11 @@ def lost(app: Any, unit: Any, error: Exception) -> JobReturn:
             del config["hydra"]
             if unit.pack is not None:
                 config.pack = unit.pack
+        folder = Path(config.paths.outputs) / config.name
         for run in members(config, unit.overrides):
-            write_death(Path(config.paths.outputs) / config.name / run.id, error, run.overrides)
+            write_death(folder / run.id, error, run.overrides)
+        if unit.pack is not None and unit.pack["fail_fast"]:
+            stop_mark(folder, unit.pack["sweep"]).touch()
     return failed(unit, error)
 
 

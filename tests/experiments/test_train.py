@@ -213,29 +213,6 @@ def test_ctrl_c_is_recorded(tmp_path, start):
     assert not (run / "running.json").exists()
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.7, 1.6])
-def test_a_sweep_killed_at_any_moment_is_readable_and_the_same_command_finishes_it(tmp_path, moment, start):
-    axes = ["-m", "steps=60", "log_every=1", "seed=range(4)", "schedule=every", "schedule.interval=5"]
-    process = start(tmp_path, *axes)
-    wait_for(lambda: list(tmp_path.rglob("scalars.jsonl")))
-    time.sleep(moment)
-    process.kill()
-    process.wait()
-    done = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("done.json")}
-    for log in tmp_path.rglob("scalars.jsonl"):
-        lines = log.read_text().splitlines(keepends=True)
-        assert all(json.loads(line)["train/loss"] > 0 for line in lines if line.endswith("\n"))
-    for profiles in tmp_path.rglob("profiles.npz"):
-        with np.load(profiles) as data:
-            assert len(data["step"]) == len(data["log10_norm"]) > 0
-    result = train(tmp_path, *axes)
-    assert result.returncode == 0, result.stderr
-    assert len(list(tmp_path.rglob("done.json"))) == 4
-    assert f"{len(done)} done before" in result.stdout or not done
-    assert all(p.stat().st_mtime_ns == then for p, then in done.items())
-    assert not list(tmp_path.rglob("running.json"))
-
-
 def test_two_starts_of_one_run_do_not_write_one_folder(tmp_path, start):
     first = start(tmp_path, "steps=100000")
     wait_for(lambda: list(tmp_path.rglob("running.json")))
