@@ -95,16 +95,19 @@ def test_a_finished_run_is_not_trained_again(finished):
     assert mark.stat().st_mtime_ns == before
 
 
-def test_the_same_command_gives_the_same_numbers_to_the_last_bit(finished, tmp_path):
-    train(tmp_path, "cell=lstm", "task=adding", "network.depth=2", "network.direction=bidirectional", "steps=20")
+def test_a_run_alone_and_one_packed_with_others_give_the_same_numbers_to_the_last_bit(finished, tmp_path):
+    lstm = ["cell=lstm", "task=adding", "network.depth=2", "network.direction=bidirectional", "steps=20"]
+    train(tmp_path, "-m", "hydra.launcher.workers=1", *lstm, "seed=2,1,0")
 
     def numbers(run):
         rows = [json.loads(line) for line in (run / "scalars.jsonl").read_text().splitlines()]
         return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
-    first, second = only_run(finished[0] / "single"), only_run(tmp_path / "single")
-    assert first.name == second.name
+    first = only_run(finished[0] / "single")
+    second = tmp_path / "single" / first.name
     assert numbers(first) == numbers(second)
+    assert (first / "weights.pt").read_bytes() == (second / "weights.pt").read_bytes()
+    assert (first / "profiles.npz").read_bytes() == (second / "profiles.npz").read_bytes()
 
 
 def test_a_sweep_runs_every_combination_with_a_line_each_and_a_total(tmp_path):
