@@ -34,7 +34,7 @@ def pure(steps: int, seed: int) -> float:
     overrides = [f"steps={steps}", f"seed={seed}", "stop_when_solved=false", "tracker=none"]
     bench = build(compose("train", overrides))
     start = time.perf_counter()
-    for _ in bench.measurements:
+    for _ in bench.measurements():
         pass
     return time.perf_counter() - start
 
