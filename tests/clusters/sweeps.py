@@ -26,9 +26,14 @@ def starter() -> Iterator[Callable[..., subprocess.Popen]]:
     started = []
 
     def start(out: Path, launcher: str, *overrides: str, env: dict[str, str] | None = None) -> subprocess.Popen:
-        command = [sys.executable, "-m", "experiments.train", "-m", f"hydra/launcher={launcher}"]
+        place = f"paths.outputs={os.path.relpath(out, ROOT)}"  # relative, as most users have it
+        command = [sys.executable, "-m", "experiments.train", "-m", f"hydra/launcher={launcher}", place, *overrides]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        started.append(subprocess.Popen([*command, f"paths.outputs={out}", *overrides], cwd=ROOT, env=env, **streams))
+        started.append(
+            subprocess.Popen(
+                [*command, f"paths.outputs={os.path.relpath(out, ROOT)}", *overrides], cwd=ROOT, env=env, **streams
+            )
+        )
         return started[-1]
 
     try:

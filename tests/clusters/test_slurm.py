@@ -85,9 +85,13 @@ def test_after_a_kill_the_same_command_trains_what_is_missing_alone(slurm, start
     assert len(planned) == 6
     assert run in missing
     assert len(missing) == 2  # with the last member of its job
-    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_PACKS, env=slurm))
+    settings = [f"hydra.launcher.setup=['touch {tmp_path}/set-up']", "+hydra.launcher.additional_parameters.nice=7"]
+    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_PACKS, *settings, env=slurm))
     assert code == 0, output
-    assert job_of(output)[1] == 1
+    number, jobs = job_of(output)
+    assert jobs == 1
+    assert (tmp_path / "set-up").exists()
+    assert "Nice=7" in ask(slurm, "scontrol", "show", "job", number)
     after = sweeps.marks(folder)
     assert {name: after[name] for name in before} == before
     assert trained(folder)[run] == 1
