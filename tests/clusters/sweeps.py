@@ -26,9 +26,14 @@ def starter() -> Iterator[Callable[..., subprocess.Popen]]:
     started = []
 
     def start(out: Path, launcher: str, *overrides: str, env: dict[str, str] | None = None) -> subprocess.Popen:
-        command = [sys.executable, "-m", "experiments.train", "-m", f"hydra/launcher={launcher}"]
+        place = f"paths.outputs={os.path.relpath(out, ROOT)}"  # relative, as most users have it
+        command = [sys.executable, "-m", "experiments.train", "-m", f"hydra/launcher={launcher}", place, *overrides]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        started.append(subprocess.Popen([*command, f"paths.outputs={out}", *overrides], cwd=ROOT, env=env, **streams))
+        started.append(
+            subprocess.Popen(
+                [*command, f"paths.outputs={os.path.relpath(out, ROOT)}", *overrides], cwd=ROOT, env=env, **streams
+            )
+        )
         return started[-1]
 
     try:
@@ -59,12 +64,12 @@ def until(true: Callable[[], Any], what: str, seconds: float = 100) -> Any:
 
 
 def training(folder: Path) -> dict[str, int]:
-    """The runs that train now, and the process that does so."""
+    """The runs that train now and have done a few steps, and the process that does so."""
     found = {}
     for claim in folder.glob("*/running.json"):
-        lines = claim.with_name("scalars.jsonl")
-        if lines.exists() and lines.stat().st_size:
-            found[claim.parent.name] = json.loads(claim.read_text())["pid"]
+        with contextlib.suppress(FileNotFoundError):  # it begins, or ends while we look
+            if claim.with_name("scalars.jsonl").read_bytes().count(b"\n") > 1:
+                found[claim.parent.name] = json.loads(claim.read_text())["pid"]
     return found
 
 
@@ -82,7 +87,7 @@ def kill_at_second_member(folder: Path) -> str:
 
 
 def hold(folder: Path, runs: int) -> dict[str, int]:
-    """Stop the processes of so many runs just after their first steps, so that they train until SIGCONT."""
+    """Stop the processes of so many runs after their first steps, so that they train until SIGCONT."""
 
     def stopped() -> dict[str, int]:
         found = training(folder)

@@ -35,7 +35,8 @@ def ask(slurm: dict[str, str], *command: str) -> str:
 
 def at_once(slurm: dict[str, str], number: str) -> bool:
     """Let a job that was put into the queue again start, for which SLURM would wait two minutes."""
-    subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], env=slurm, check=False)
+    command = ["scontrol", "update", f"JobId={number}", "StartTime=now"]
+    subprocess.run(command, env=slurm, capture_output=True, check=False)  # an error if it runs already
     return True
 
 
@@ -46,6 +47,10 @@ def state(slurm: dict[str, str], job: str) -> str:
 def task_of(pid: int) -> str:
     """Which task of its array the process works on."""
     return re.search(r"\0SLURM_ARRAY_TASK_ID=(\d+)\0", Path(f"/proc/{pid}/environ").read_text())[1]
+
+
+def first_line(run: Path) -> str:
+    return (run / "scalars.jsonl").read_text().partition("\n")[0]
 
 
 def error(run: Path) -> str:
@@ -74,14 +79,19 @@ def test_after_a_kill_the_same_command_trains_what_is_missing_alone(slurm, start
     number, jobs = job_of(output)
     assert jobs == 2
     assert re.search(rf"^error: ClusterError: SLURM job {number}_\d: killed: ", output, re.MULTILINE), output
+    assert re.search(rf"^killed .*{run}", output, re.MULTILINE), output
     before, planned = sweeps.marks(folder), sweeps.planned(folder)
     missing = planned - set(before)
     assert len(planned) == 6
     assert run in missing
     assert len(missing) == 2  # with the last member of its job
-    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_PACKS, env=slurm))
+    settings = [f"hydra.launcher.setup=['touch {tmp_path}/set-up']", "+hydra.launcher.additional_parameters.nice=7"]
+    code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_PACKS, *settings, env=slurm))
     assert code == 0, output
-    assert job_of(output)[1] == 1
+    number, jobs = job_of(output)
+    assert jobs == 1
+    assert (tmp_path / "set-up").exists()
+    assert "Nice=7" in ask(slurm, "scontrol", "show", "job", number)
     after = sweeps.marks(folder)
     assert {name: after[name] for name in before} == before
     assert trained(folder)[run] == 1
@@ -98,7 +108,8 @@ def test_jobs_outlive_their_sweep_and_a_second_one_leaves_them_alone(slurm, star
     number, _ = job_of(output)
     assert f"SLURM job {number} goes on; to end it: scancel {number}" in output
     code, output = sweeps.wait(start(tmp_path, "slurm", *TWO_RUNS, "hydra.launcher.array_size=1", env=slurm))
-    assert code == 1
+    assert code == 0
+    assert "2 running elsewhere" in output
     numbers, jobs = job_of(output)
     assert len(numbers.split()) == jobs == 2
     assert sweeps.training(folder) == both
@@ -111,8 +122,9 @@ def test_jobs_outlive_their_sweep_and_a_second_one_leaves_them_alone(slurm, star
 
 def test_a_job_whose_time_is_up_and_one_that_is_preempted_go_on_in_the_queue(slurm, start, here, tmp_path):
     folder = tmp_path / "single"
-    sweep = start(tmp_path, "slurm", *TWO_RUNS, env=slurm)
+    sweep = start(tmp_path, "slurm", *TWO_RUNS, "checkpoint_seconds=0", env=slurm)
     both = sweeps.hold(folder, 2)
+    begun = {run: first_line(folder / run) for run in both}
     number = ask(slurm, "squeue", "--noheader", "--format=%F").split()[0]
     ask(slurm, "scancel", "--signal=USR2", f"{number}_0")  # as SLURM does some time before the time is up
     os.kill(next(pid for pid in both.values() if task_of(pid) == "0"), signal.SIGCONT)
@@ -127,6 +139,7 @@ def test_a_job_whose_time_is_up_and_one_that_is_preempted_go_on_in_the_queue(slu
     logs = {path.name: path.read_text() for path in folder.glob("slurm/*/*_log.*")}
     assert f"Requeued job {number}_0" in logs[f"{number}_0_0_log.out"]
     assert "DUE TO PREEMPTION" in logs[f"{number}_1_0_log.err"]
+    assert {run: first_line(folder / run) for run in both} == begun  # with the time it took: they went on
     assert trained(folder) == dict.fromkeys(sweeps.planned(folder), 1)
     assert sweeps.numbers(folder) == {run: here[run] for run in sweeps.planned(folder)}
 
