@@ -234,7 +234,8 @@ class Record:
 
 def write_failure(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
     """Write `failed.json`: the error in a line, its traceback, and the overrides of the run."""
-    interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # the latter by a cluster: time is up
+    time_is_up = isinstance(error, SystemExit) and error.code == -1  # submitit's: the job is in the queue again
+    interrupted = time_is_up or isinstance(error, KeyboardInterrupt)
     line = "interrupted" if interrupted else f"{type(error).__name__}: {error}".splitlines()[0]
     trace = "".join(traceback.format_exception(error))
     folder.mkdir(parents=True, exist_ok=True)

@@ -113,9 +113,8 @@ def workspace(entity: str, project: str, chart_id: Callable[[str], str]) -> Any:
 
 def push(entity: str, project: str) -> str:
     """Register the charts, make the workspace or replace the one that was pushed before; returns its address."""
-    import wandb_workspaces.workspaces as ws
-
     import wandb
+    import wandb_workspaces.workspaces as ws
 
     api = wandb.Api()
     ids = {chart: register(api, entity, chart) for chart in CHARTS}
