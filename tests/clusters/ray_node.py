@@ -25,7 +25,9 @@ def ray_node() -> Iterator[tuple[str, dict[str, str]]]:
     node = ["--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2", f"--temp-dir={state}"]
     command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--disable-usage-stats", *node]
     log = (state / "log").open("wb")
-    head = subprocess.Popen([*command, "--include-dashboard=false"], env=environment, stdout=log, stderr=log)
+    command += ["--include-dashboard=false"]
+    (state / "elsewhere").mkdir()  # not where the sweep is typed
+    head = subprocess.Popen(command, cwd=state / "elsewhere", env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 90
         while b"Ray runtime started" not in (state / "log").read_bytes():

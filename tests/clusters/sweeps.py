@@ -29,11 +29,7 @@ def starter() -> Iterator[Callable[..., subprocess.Popen]]:
         place = f"paths.outputs={os.path.relpath(out, ROOT)}"  # relative, as most users have it
         command = [sys.executable, "-m", "experiments.train", "-m", f"hydra/launcher={launcher}", place, *overrides]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        started.append(
-            subprocess.Popen(
-                [*command, f"paths.outputs={os.path.relpath(out, ROOT)}", *overrides], cwd=ROOT, env=env, **streams
-            )
-        )
+        started.append(subprocess.Popen(command, cwd=ROOT, env=env, **streams))
         return started[-1]
 
     try:
