@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from hydra_plugins.rnnlab_sweeps._job import ClusterError, died, extra, job
 
@@ -32,8 +32,7 @@ class Slurm(Launcher):
 
     def __init__(self, max_num_timeout: int, array_size: int, **settings: Any) -> None:
         self.max_num_timeout, self.array_size = max_num_timeout, array_size
-        plain = OmegaConf.to_container(OmegaConf.create(settings))  # submitit adds up lists
-        self.settings = {key: value for key, value in plain.items() if value is not None}
+        self.settings = {key: value for key, value in settings.items() if value is not None}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.submitit = extra("submitit", "slurm")
