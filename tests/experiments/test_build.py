@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from experiments.build import BadInput, build
+from experiments.build import BadInput, build, make_objective
 from rnnlab.tasks import data, digits
 from tests.choices import CONF, OUTSIDE_CONF, files
 from tests.rnnlab.tasks import idx
@@ -49,8 +49,28 @@ def with_what_it_needs(group: str, name: str) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}={p.stem}")
 def test_every_choice_builds(path, as_a_user):
-    bench = build(composed(*with_what_it_needs(path.parent.name, path.stem)))
+    config = composed(*with_what_it_needs(path.parent.name, path.stem))
+    bench = build(config)
     assert bench.network.read == bench.task.readout
+    if path.parent.name == "objective":
+        assert callable(make_objective(config))
+
+
+@pytest.mark.parametrize("own", ["init", "order", "data"])
+def test_each_seed_moves_its_own_stream_and_no_other(own):
+    def drawn(*overrides: str) -> dict[str, bytes]:
+        bench = build(composed("task.length=7", "steps=0", *overrides))
+        (measured,) = bench.measurements()
+        weights = b"".join(p.detach().numpy().tobytes() for p in bench.network.parameters())
+        return {
+            "init": weights,
+            "order": repr(measured.scalars["train/loss"]).encode() if own == "order" else b"",
+            "data": bench.test.x.numpy().tobytes(),
+        }
+
+    base, moved = drawn("seed=1"), drawn("seed=1", f"seeds.{own}=2")
+    assert {name for name in base if base[name] != moved[name]} == {own}
+    assert drawn("seed=2")[own] == moved[own] or own == "order"  # whose loss is of other weights, too
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if "torch.optim" not in p.read_text()], ids=lambda p: p.parent.name)

@@ -159,6 +159,17 @@ def test_in_a_sweep_a_wrong_run_is_named_and_the_others_are_done(tmp_path):
     assert len(list(tmp_path.rglob("done.json"))) == 2
 
 
+def test_with_fail_fast_nothing_begins_after_a_failure_and_the_next_start_goes_on(tmp_path):
+    axes = ["-m", "hydra/launcher=basic", "steps=1", "task.length=-5,12,14"]
+    result = train(tmp_path, *axes, "hydra.sweeper.fail_fast=true")
+    assert result.returncode == 1
+    assert "1 failed, 2 missing" in result.stdout
+    assert not list(tmp_path.rglob("done.json"))
+    result = train(tmp_path, *axes)
+    assert result.returncode == 1
+    assert len(list(tmp_path.rglob("done.json"))) == 2
+
+
 def test_a_crash_leaves_its_traceback_in_the_record_and_is_tried_again(tmp_path):
     broken = tmp_path / "broken_probe.py"
     broken.write_text(
