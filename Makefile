@@ -11,7 +11,7 @@ help:
 	@echo "make test   ruff and pytest, as CI does"
 	@echo "make clusters sweeps on a SLURM and a Ray of this machine: 2 minutes, as root on Debian for SLURM"
 	@echo "make lint   ruff alone"
-	@echo "make bench  speed and memory: 15 minutes"
+	@echo "make bench  speed and memory: 20 minutes"
 	@echo "make scores what trained networks score on the real data, against bars: 10 minutes"
 
 .venv/.done: pyproject.toml constraints.txt
@@ -48,6 +48,8 @@ bench: .venv/.done
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.probing
 	$(BIN)/python -m tests.benchmarks.length
+	$(BIN)/python -m tests.benchmarks.tables
+	$(BIN)/python -m tests.benchmarks.sweeping
 
 scores: .venv/.done
 	$(BIN)/python -m tests.benchmarks.scores
