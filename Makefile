@@ -29,8 +29,9 @@ demo: .venv/.done
 	@echo "W&B offline runs: outputs/horizon/*/wandb/offline-run-*, $$(ls -d outputs/horizon/*/wandb/offline-run-* 2>/dev/null | wc -l) of them;"
 	@echo "  look with $(BIN)/wandb leet PATH, send with $(BIN)/wandb sync PATH"
 
+# Three processes on two cores, too: many tests wait for what they have started.
 test: lint
-	$(BIN)/python -m pytest -n 3 # on two cores too: many tests wait for processes of their own
+	$(BIN)/python -m pytest -n 3
 
 # What cannot be installed here is not tested, and pytest says so.
 clusters: .venv/.done
