@@ -25,7 +25,7 @@ from experiments.claims import Busy, Claim
 from experiments.files import replace, replace_json, strict
 from experiments.provenance import commit, sources, versions
 
-__all__ = ["Busy", "Record", "finished", "read_done", "run_id", "write_death", "write_failure"]
+__all__ = ["Busy", "Record", "finished", "mark_failed", "read_done", "run_id", "write_failure"]
 
 logger = logging.getLogger(__name__)
 
@@ -260,8 +260,8 @@ def _cut(folder: Path, kept: checkpoints.Kept) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def write_death(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
-    """Write `failed.json` for a run whose process is gone, unless it is done or someone alive works on it."""
+def mark_failed(folder: Path, error: BaseException, overrides: Sequence[str]) -> None:
+    """Write `failed.json` from outside of a record, unless the run is done or someone alive works on it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         claim = Claim(folder)

@@ -12,10 +12,11 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from analysis import cli
 from experiments import schema, tracking
 from experiments.records import finished, read_done
 
@@ -165,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the experiments lie (%(default)s)")
     parser.add_argument("--project", default="rnnlab", help="the W&B project (%(default)s)")
     parser.add_argument("--entity", help="the W&B user or team; that of the account by default")
-    parser.error = _refuse
+    parser.error = cli.refuse
     options = parser.parse_args(arguments)
     try:
         runs = chosen(options.name, options.outputs)
@@ -177,11 +178,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: the same command goes on with what is missing", file=sys.stderr)
         return 130
-
-
-def _refuse(message: str) -> NoReturn:
-    print(f"replay: {message}", file=sys.stderr)
-    raise SystemExit(2)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from experiments import progress
-from experiments.records import Busy, finished, write_failure
+from experiments.records import Busy, mark_failed
 from experiments.sweeps import Member, members, stop_mark
 
 
@@ -62,8 +62,7 @@ def attempt(member: Member, stop: Path, fail_fast: bool) -> dict[str, Any]:
     except Busy as error:  # another sweep works on it: not ours to wait for
         return {**about, "outcome": "busy", "error": str(error)}
     except Exception as error:
-        if not finished(folder):
-            write_failure(folder, error, member.overrides)
+        mark_failed(folder, error, member.overrides)
         if fail_fast:
             stop.touch()
         return {**about, "outcome": "failed", "error": f"{type(error).__name__}: {error}".splitlines()[0]}

@@ -9,8 +9,9 @@ import json
 import sys
 from collections.abc import Callable
 from importlib import resources
-from typing import Any, NoReturn
+from typing import Any
 
+from analysis import cli
 from experiments.schema import LONGEST, STEP
 from experiments.tracking import line
 
@@ -149,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     pushing.add_argument("--entity", required=True, help="the W&B user or team")
     pushing.add_argument("--project", default=NAME, help="the W&B project (%(default)s)")
     commands.add_parser("show", help="print the workspace as JSON; needs no account")
-    parser.error = pushing.error = _refuse
+    parser.error = pushing.error = cli.refuse
     options = parser.parse_args(arguments)
     try:
         if options.command == "show":
@@ -169,11 +170,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _fail(message: str) -> int:
     print(f"error: {message}", file=sys.stderr)
     return 1
-
-
-def _refuse(message: str) -> NoReturn:
-    print(f"workspace: {message}", file=sys.stderr)
-    raise SystemExit(2)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from hydra.core.utils import JobReturn, JobStatus, env_override, run_job, setup_
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from hydra_plugins.rnnlab_sweeps._job import died
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -83,7 +85,7 @@ class Runner:
                 job_subdir_key="hydra.sweep.subdir",
             )
         except (Exception, SystemExit) as error:
-            job = failed(unit, error)
+            job = died(unit.overrides, error)
         return sendable(job)
 
     def _begin(self, unit: Unit, config: DictConfig) -> Any:
@@ -104,10 +106,6 @@ def where(task: TaskFunction) -> tuple[str, str]:
     if module == "__main__" and sys.modules["__main__"].__spec__:
         module = sys.modules["__main__"].__spec__.name
     return module, task.__qualname__
-
-
-def failed(unit: Unit, error: BaseException) -> JobReturn:
-    return JobReturn(overrides=unit.overrides, status=JobStatus.FAILED, _return_value=error)
 
 
 def sendable(job: JobReturn) -> JobReturn:

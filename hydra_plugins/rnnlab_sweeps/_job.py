@@ -66,8 +66,8 @@ def job(hydra_context: HydraContext, task_function: TaskFunction, config: DictCo
     return Job(hydra_context, task_function, config, os.getcwd(), Singleton.get_state())
 
 
-def died(overrides: Sequence[str], error: Exception) -> JobReturn:
-    """A job of which no result came back: the process was killed, or the node is gone."""
+def died(overrides: Sequence[str], error: BaseException) -> JobReturn:
+    """A job of which no result came back: it fell over, its process was killed, or the node is gone."""
     lost = JobReturn(overrides=list(overrides), status=JobStatus.FAILED)
     lost.return_value = error
     return lost

@@ -81,9 +81,9 @@ def cores() -> int:
 
 def lost(app: Any, unit: Any, error: Exception) -> JobReturn:
     """A unit that ended its process each time: written down in the folder of its run."""
-    from experiments.records import write_death
+    from experiments.records import mark_failed
     from experiments.sweeps import members, stop_mark
-    from hydra_plugins.rnnlab_sweeps._app import failed
+    from hydra_plugins.rnnlab_sweeps._job import died
 
     config = app.compose(unit)
     if OmegaConf.select(config, "paths.outputs") is not None:  # one of ours
@@ -93,10 +93,10 @@ def lost(app: Any, unit: Any, error: Exception) -> JobReturn:
                 config.pack = unit.pack
         folder = Path(config.paths.outputs) / config.name
         for run in members(config, unit.overrides):
-            write_death(folder / run.id, error, run.overrides)
+            mark_failed(folder / run.id, error, run.overrides)
         if unit.pack is not None and unit.pack["fail_fast"]:
             stop_mark(folder, unit.pack["sweep"]).touch()
-    return failed(unit, error)
+    return died(unit.overrides, error)
 
 
 def merged(parts: list[JobReturn], overrides: list[str]) -> JobReturn:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -249,7 +250,8 @@ def test_a_run_that_goes_on_is_read_as_far_as_it_is_written(outputs, tmp_path):
         ("--onlin nothing", None),
     ],
 )
-def test_wrong_input_is_one_line_that_says_what_there_is(outputs, name, message, capfd):
+def test_wrong_input_is_one_line_that_says_what_there_is(outputs, name, message, capfd, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["replay.py"])  # as python -m has it
     (outputs / "empty").mkdir()
     with pytest.raises(SystemExit) as stop:
         replay.main([*name.split(), "--outputs", str(outputs)])

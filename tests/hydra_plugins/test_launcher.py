@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from hydra_plugins.rnnlab_sweeps import _app, launcher
+from hydra_plugins.rnnlab_sweeps import _app, _job, launcher
 from hydra_plugins.rnnlab_sweeps._app import Unit
 
 ROOT = Path(__file__).parents[2]
@@ -275,6 +275,6 @@ def test_the_lists_of_a_packed_job_are_one_list_and_a_failure_is_its_failure():
     whole = launcher.merged(parts, ["cell=lstm"])
     assert whole.return_value == [3, 1, 2]
     assert whole.overrides == ["cell=lstm"]
-    dead = JobReturn(status=JobStatus.FAILED, _return_value=_app.failed(Unit(0, []), ValueError("x"))._return_value)
+    dead = JobReturn(status=JobStatus.FAILED, _return_value=_job.died([], ValueError("x"))._return_value)
     with pytest.raises(ValueError, match="x"):
         _ = launcher.merged([parts[0], dead, parts[2]], []).return_value
