@@ -23,7 +23,8 @@ from typing import Any, Self
 import numpy as np
 
 from analysis import cli, tables
-from analysis.blocks import blocks
+from analysis.tables.blocks import blocks
+from analysis.tables.folders import left_out
 from experiments.status import experiment
 
 ROWS = 2**20  # of a row group
@@ -168,7 +169,7 @@ def _profiles(path: Path) -> Any:
         if (path / "profiles.npz").exists():
             yield from blocks(path / "profiles.npz")
     except tables.UNREADABLE as error:
-        tables.left_out(path, error)
+        left_out(path, error)
 
 
 def main(arguments: list[str] | None = None) -> int:

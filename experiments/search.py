@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from analysis.final import final
+from analysis.tables.final import final
 from experiments.build import BadInput, make_objective
 from experiments.run import run
 from experiments.sweeps import member

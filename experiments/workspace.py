@@ -1,6 +1,6 @@
 """The dashboard as code: the W&B workspace and its charts, `python -m experiments.workspace --help`.
 
-A chart is a Vega-Lite file in `experiments/charts`; it draws the table `grad/profiles` of each visible run.
+A chart is a Vega-Lite file in `analysis/charts`; it draws the table `grad/profiles` of each visible run.
 """
 
 import argparse
@@ -25,7 +25,7 @@ COLUMNS = ("summary:outcome", "summary:error", "summary:test/loss", "config:task
 
 def spec(chart: str) -> str:
     """The Vega-Lite file of a chart."""
-    return resources.files("experiments").joinpath("charts", f"{chart}.vl.json").read_text()
+    return resources.files("analysis").joinpath("charts", f"{chart}.vl.json").read_text()
 
 
 def chart_name(chart: str) -> str:

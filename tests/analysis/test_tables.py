@@ -10,7 +10,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from analysis import final, tables
+from analysis import tables
+from analysis.tables import final, rows
 
 
 def test_a_run_is_a_row_with_short_names(tmp_path, fabricate):
@@ -37,7 +38,7 @@ def test_a_run_without_done_json_says_why(tmp_path, fabricate):
     (tmp_path / "failed" / "failed.json").write_text('{"error": "out of memory", "traceback": "", "overrides": []}')
     for name in ("live", "dead"):
         (tmp_path / name / "running.json").write_text("{}")
-    long_ago = time.time() - 2 * tables.STALE
+    long_ago = time.time() - 2 * rows.STALE
     os.utime(tmp_path / "dead" / "running.json", (long_ago, long_ago))
     frame = tables.runs(tmp_path).set_index("run")
     assert dict(frame["outcome"]) == {

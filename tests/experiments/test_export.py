@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from analysis import tables
-from analysis.blocks import LAYOUTS, blocks
+from analysis.tables.blocks import LAYOUTS, blocks
 from experiments import export as module
 from experiments.export import COLUMNS, export, main
 from tests.analysis import fabricate

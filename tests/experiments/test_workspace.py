@@ -114,11 +114,6 @@ def test_a_chart_uses_the_fields_that_it_is_given(chart):
     assert slider["name"] in json.dumps(parsed["transform"])
 
 
-def test_there_is_a_file_for_each_chart_and_no_other():
-    folder = Path(workspace.__file__).parent / "charts"
-    assert {path.name for path in folder.iterdir()} == {f"{chart}.vl.json" for chart in workspace.CHARTS}
-
-
 def test_a_push_arrives_whole_and_a_second_one_replaces_it(server, client, capsys):
     assert workspace.main(["push", "--entity", "team"]) == 0
     assert capsys.readouterr().out.endswith("/team/rnnlab?nw=rnnlab\n")

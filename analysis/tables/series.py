@@ -1,57 +1,20 @@
-"""Run folders in, tidy tables out: the only reader of the record, outputs/EXPERIMENT/RUN_ID/.
-
-Three tables, which share the column `run` (the folder's name): `runs` has one row per run, `scalars` one per logged
-number, `profiles` one per point of a gradient profile. What a run has not written is absent, never guessed; what cannot
-be read is left out with a warning that names it. Nothing is computed here.
-"""
+"""What a run logged and measured: its scalars over the steps, its gradient profiles over time."""
 
 import json
-import time
-import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from analysis.final import UNREADABLE, final, number
+from analysis.tables.final import UNREADABLE, number
+from analysis.tables.folders import left_out, run_folders
 
-FILES = ("config.json", "done.json", "failed.json", "running.json", "scalars.jsonl", "profiles.npz")
-RECORD = ("run", "name", "scale", "outcome", "code", "steps_done", "wall_seconds", "probe_seconds", "failure")
 STATISTICS = ("mean_log10", "log10_rms", "q10", "q50", "q90")
-SCALES = ("smoke", "laptop", "paper")  # from the smallest
-FINISHED = ("solved", "stuck", "diverged")  # the outcomes that a done.json can hold
 DIRECTIONS = ("forward", "backward", "input", "output")  # the latter two of feed-forward layers
 PARTS = ("h", "c")  # of the state, in the order of every table; others come after them
 COLUMNS = ("step", "layer", "direction", "part", "time", "lag", "log10")  # of a profile
-STALE = 300.0  # seconds without a refresh after which running.json belongs to a dead process
-
-
-def runs(folder: str | Path) -> pd.DataFrame:
-    """One row per run: its id, its outcome, its configuration, its final scalars, and its metrics if it is done.
-
-    `cell`, `init`, `task` and every other part with a `_target_` hold the lower-cased name of the class; their values
-    stand beside them as `init.gain`, `task.length`. Metrics keep their names (`validation/error`), predictions are
-    `predicted.NAME`. The outcome of a run without done.json is `running`, `failed` or `unfinished`.
-
-    Raises:
-        ValueError: the folder holds no run that can be read.
-    """
-    rows = []
-    for path in run_folders(folder):
-        try:
-            rows.append(_row(path))
-        except UNREADABLE as error:
-            left_out(path, error)
-    if not rows:
-        raise ValueError(_no_runs(folder))
-    return pd.DataFrame(rows)
-
-
-def configuration(frame: pd.DataFrame) -> list[str]:
-    """Those columns of `runs` that are settings of the run, seed included."""
-    return [c for c in frame if c not in RECORD and "/" not in c and not c.startswith(("versions.", "predicted."))]
 
 
 def scalars(folder: str | Path, prefix: str = "", only: Collection[str] | None = None) -> pd.DataFrame:
@@ -194,70 +157,3 @@ def _check(loss: str, statistic: str, steps: str) -> None:
     ):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-
-
-def run_folders(folder: str | Path, only: Collection[str] | None = None) -> Iterator[Path]:
-    """The folders in which a run has left anything, by name."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(_no_runs(folder))
-    for path in sorted(folder.iterdir()):
-        if (only is None or path.name in only) and any((path / name).is_file() for name in FILES):
-            yield path
-
-
-def _no_runs(folder: str | Path) -> str:
-    name = Path(folder).resolve().name
-    return f"{folder} holds no runs that can be read; make them with: python -m experiments.train -m experiment={name}"
-
-
-def _row(path: Path) -> dict[str, Any]:
-    if not (path / "config.json").exists() and (path / "failed.json").exists():
-        raise ValueError(f"it failed before it began: {json.loads((path / 'failed.json').read_text()).get('error')}")
-    record = json.loads((path / "config.json").read_text())
-    done = json.loads((path / "done.json").read_text()) if (path / "done.json").exists() else {}
-    row = flatten(record["config"])
-    row |= {"device": record["device"]} if "device" in record else {}
-    step, last = final(path / "scalars.jsonl")
-    row |= {"steps_done": step} | {name if "/" in name else f"scalar/{name}": v for name, v in last.items()}
-    row |= {"run": path.name, "name": record.get("name"), "scale": record.get("scale"), "code": record.get("code")}
-    row |= {f"versions.{k}": v for k, v in record.get("versions", {}).items()}
-    if done:
-        row |= {"outcome": done["outcome"], "steps_done": done.get("steps")}
-        row |= {k: number(done.get(k)) for k in ("wall_seconds", "probe_seconds")}
-        row |= {k: number(v) for k, v in done["metrics"].items()}
-        row |= {f"predicted.{k}": number(v) for k, v in flatten(done.get("predicted") or {}).items()}
-    else:
-        row |= _not_done(path)
-    return {"run": row.pop("run"), "outcome": row.pop("outcome"), **row}
-
-
-def _not_done(path: Path) -> dict[str, Any]:
-    running, failed = path / "running.json", path / "failed.json"
-    try:
-        if time.time() - running.stat().st_mtime < STALE:
-            return {"outcome": "running"}
-    except FileNotFoundError:
-        pass
-    if failed.exists():
-        return {"outcome": "failed", "failure": json.loads(failed.read_text()).get("error")}
-    return {"outcome": "unfinished"}
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"init": {"_target_": "rnnlab.inits.orthogonal_", "gain": 1.0}} -> {"init": "orthogonal", "init.gain": 1.0}."""
-    row: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}.{key}" if prefix else key
-        if key == "_target_":
-            row[prefix] = value.rsplit(".", 1)[-1].lower().strip("_")
-        elif isinstance(value, dict):
-            row |= flatten(value, name)
-        elif not key.startswith("_"):  # _partial_, _convert_, _recursive_ belong to Hydra
-            row[name] = json.dumps(value) if isinstance(value, list) else value
-    return row
-
-
-def left_out(path: Path, error: BaseException, where: str = "") -> None:
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    warnings.warn(f"{path}{where} cannot be read and is left out ({reason})", stacklevel=3)
