@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
 import seaborn
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -17,7 +18,29 @@ from matplotlib.figure import Figure
 
 COLUMN = 3.25  # inches: one column of a two-column paper
 TEXT = 6.75  # inches: both columns
-GREY = "0.55"
+GREY, DARK = "0.55", "0.25"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")  # with colour, so that lines differ in grey, too
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (8, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+THEORY = (0, (4, 2))  # what is predicted, not measured
+SYMBOLS = {  # the label of an axis that holds this setting or number
+    "T": "sequence length $T$ (steps)",
+    "task.length": "sequence length $T$ (steps)",
+    "init.gain": r"gain $g$ ($\sigma_w$ of $W_{ij} \sim \mathcal{N}(0, g^2/H)$)",
+    "gain": r"gain $g$ of the recurrent matrix",
+    "network.depth": "depth $D$ (layers)",
+    "network.hidden": "width $H$ (units)",
+    "optimizer.lr": r"learning rate $\eta$",
+    "step": "training step (updates)",
+    "seconds": "training time (s)",
+    "time": "time step $t$",
+    "lag": "lag $k$ (steps)",
+    "horizon": "effective horizon (steps)",
+    "norm": r"$\|\partial L/\partial h_t\|$",
+    "ratio": r"$\|\partial L/\partial h_{t-k}\| \,/\, \|\partial L/\partial h_t\|$",
+    "train/loss": "training loss",
+    "validation/loss": "validation loss",
+    "validation/error": "validation error",
+}
 RC = {
     "figure.dpi": 100,
     "savefig.dpi": 250,
@@ -66,16 +89,16 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     """Write PATH.pdf and PATH.png, without date, and return both paths."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pdf, png = path.with_name(f"{path.name}.pdf"), path.with_name(f"{path.name}.png")
+    pdf = path.with_name(f"{path.name}.pdf")
     with look():
         FigureCanvasPdf(figure).print_figure(pdf, metadata={"CreationDate": None})
-    return [pdf, save_png(figure, png)]
+    return [pdf, save_png(figure, path.with_name(f"{path.name}.png"))]
 
 
-def save_png(figure: Figure, path: str | Path) -> Path:
+def save_png(figure: Figure, path: str | Path, dpi: int = 250) -> Path:
     """Write one PNG, without date, and return its path."""
     with look():
-        FigureCanvasAgg(figure).print_figure(path, metadata={"Software": None})
+        FigureCanvasAgg(figure).print_figure(path, dpi=dpi, metadata={"Software": None})
     return Path(path)
 
 
@@ -88,9 +111,18 @@ def categories(names: Iterable[Any]) -> dict[Any, tuple[float, float, float]]:
 
 
 def ordered(values: Iterable[Any]) -> dict[Any, tuple[float, float, float]]:
-    """A colour for each value, light to dark from the smallest to the largest."""
+    """A colour for each value, light to dark from the smallest to the largest: also in grey."""
     values = sorted(values)
-    return dict(zip(values, seaborn.color_palette("flare", len(values)), strict=True))
+    shades = np.linspace(0.1, 1, len(values)) if len(values) > 1 else [0.6]
+    return {
+        value: tuple(seaborn.color_palette("flare", as_cmap=True)(shade)[:3])
+        for value, shade in zip(values, shades, strict=True)
+    }
+
+
+def label(name: str) -> str:
+    """What stands at an axis: symbol and unit where they are known, else the name itself."""
+    return SYMBOLS.get(name, name)
 
 
 def power_of_ten(value: float, _: int = 0) -> str:

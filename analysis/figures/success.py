@@ -1,0 +1,100 @@
+"""The share of runs that were solved, with the interval that so few runs leave open."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FixedLocator
+
+from analysis import style
+from analysis.figures.panels import LINE, complete, is_number, looks, markers, named, order, panels
+
+Z = 1.959963984540054  # the .975 quantile of the standard normal distribution
+FINISHED = ("solved", "stuck", "diverged")
+
+
+def wilson(solved: int, runs: int, z: float = Z) -> tuple[float, float]:
+    """The score interval of a probability of which `solved` of `runs` are seen; by default 95 %.
+
+        (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),   p = solved/n
+
+    0 of n begins at 0 and n of n ends at 1, and neither interval is empty.
+
+    Reference:
+        Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
+    """
+    if not (runs >= 1 and 0 <= solved <= runs):
+        raise ValueError(f"wilson needs 0 <= solved <= runs and a run, got {solved} of {runs}")
+    p, share = solved / runs, z * z / runs
+    middle = (p + share / 2) / (1 + share)
+    half = z * math.sqrt(p * (1 - p) / runs + share / (4 * runs)) / (1 + share)
+    low = 0.0 if solved == 0 else middle - half
+    return low, 1.0 if solved == runs else middle + half
+
+
+def rates(runs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """solved, diverged, runs, rate, low and high for each value of `by`; only finished runs count.
+
+    Args:
+        runs: the columns `by` and outcome. A diverged run is one that was not solved.
+    """
+    rows = []
+    for key, group in runs[runs["outcome"].isin(FINISHED)].groupby(by, observed=True, sort=True):
+        solved, diverged = (int((group["outcome"] == name).sum()) for name in ("solved", "diverged"))
+        rows.append((*key, solved, diverged, len(group), solved / len(group), *wilson(solved, len(group))))
+    return pd.DataFrame(rows, columns=[*by, "solved", "diverged", "runs", "rate", "low", "high"])
+
+
+def success_figure(
+    table: pd.DataFrame,
+    *,
+    x: str = "",
+    hue: str = "",
+    title: str = "",
+    log: bool = False,
+    height: float = 1.7,
+    width: float | None = None,
+) -> Figure:
+    """Share of solved runs against x, a line for each hue, with Wilson's 95 % interval.
+
+    Args:
+        table: x (a number or text), rate, low and high, from `rates`.
+        x: the label of the axis; hue: what the numbers of the column hue are.
+        log: a logarithmic axis of numbers.
+    """
+    table = complete(table)
+    look, marks, values = looks(table), markers(table), order(table["x"])
+    numbers = is_number(table["x"])
+    with style.look():
+        made = panels(table, height, width, head=0.7)
+        for axes, panel in made.of(table):
+            for i, (key, points) in enumerate(panel.groupby(LINE, observed=True)):
+                points = points.sort_values("x")
+                at = _beside(points["x"], values, numbers, log, list(look).index(key), len(look))
+                one = {**look[key], "marker": marks[key[0]], "markersize": 3, "zorder": 3 + i}
+                axes.plot(at, points["rate"], gid=str(key), clip_on=False, **one)
+                axes.vlines(at, points["low"], points["high"], color=one["color"], linewidth=0.7, alpha=0.8)
+            axes.set_ylim(0, 1)
+            if log and numbers:
+                axes.set_xscale("log")
+            if not numbers or len(values) <= 10:
+                axes.xaxis.set_major_locator(FixedLocator(values if numbers else range(len(values))))
+                axes.xaxis.set_major_formatter(FixedFormatter([f"{v:g}" if numbers else str(v) for v in values]))
+                axes.xaxis.set_minor_locator(FixedLocator([]))
+            axes.tick_params(labelleft=made.edge(axes))
+        interval = Line2D([], [], marker="|", color="0.35", markersize=7, linestyle="", label="95 % Wilson interval")
+        return made.finish(x, "solved runs / runs", [*named(table, hue, marker=True), interval], title)
+
+
+def _beside(x: pd.Series, values: list[Any], numbers: bool, log: bool, i: int, n: int) -> np.ndarray:
+    """The lines stand a little beside each other, so that no interval hides another."""
+    shift = (i - (n - 1) / 2) / max(n, 4)
+    if not numbers:
+        return np.array([values.index(value) for value in x]) + 0.5 * shift
+    scale = np.log(values) if log else np.asarray(values, float)
+    gap = np.diff(scale).min() if len(values) > 1 else 1.0
+    at = (np.log(x) if log else x.to_numpy(float)) + 0.4 * gap * shift
+    return np.exp(at) if log else at
