@@ -4,6 +4,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from analysis.folders import folder_of
+
+__all__ = ["folder_of", "refuse"]
+
 
 def refuse(message: str) -> NoReturn:
     """Say in one line what is wrong and leave with 2; argparse would print the usage before it."""
