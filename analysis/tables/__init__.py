@@ -5,8 +5,8 @@ number, `profiles` one per point of a gradient profile. What a run has not writt
 be read is left out with a warning that names it. Nothing is computed here.
 """
 
+from analysis.folders import run_folders
 from analysis.tables.final import UNREADABLE
-from analysis.tables.folders import run_folders
 from analysis.tables.rows import FINISHED, RECORD, SCALES, configuration, flatten, runs
 from analysis.tables.series import COLUMNS, DIRECTIONS, PARTS, STATISTICS, Loss, logged, profile, profiles, scalars
 

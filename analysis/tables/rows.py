@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.folders import left_out, no_runs, run_folders
 from analysis.tables.final import UNREADABLE, final, number
-from analysis.tables.folders import left_out, no_runs, run_folders
 
 RECORD = ("run", "name", "scale", "outcome", "code", "steps_done", "wall_seconds", "probe_seconds", "failure")
 SCALES = ("smoke", "laptop", "paper")  # from the smallest

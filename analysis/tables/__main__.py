@@ -1,0 +1,114 @@
+"""The table of a sweep: one row per configuration, seeds aggregated, as CSV, Markdown and LaTeX.
+
+    python -m analysis.tables NAME [--outputs outputs] [--out tables] [--scale SCALE] [--where NAME=VALUE]
+                              [--metric NAME] [--within NAME ...]
+
+writes tables/NAME.csv, .md and .tex (booktabs) and prints the table: final loss, metric, share of solved runs, horizon
+and decay of the gradient before and after training, time. Each is the median over seeds with an interval; the best is
+marked only where its interval lies apart from all others of the same task.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import cli, markup, tables
+from analysis.aggregate import ENOUGH, OUTCOMES, Quantity, aggregate, axes, is_seed, unique
+from analysis.intervals import LEVEL
+from analysis.measures import GRADIENT, SECONDS, higher_is_better, loss_of, measured, metric_of
+from analysis.selection import select
+from analysis.wording import GRADIENTS, labels, levels, shown
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the tables; print the one in Markdown, what it leaves out, and the paths."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.tables", description="A sweep as a table.")
+    parser.add_argument("name", metavar="NAME", help="the experiment, its runs lie in outputs/NAME; or their folder")
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("tables"), help="default: %(default)s")
+    parser.add_argument("--scale", help="the largest of which a run is finished by default")
+    parser.add_argument(
+        "--where", metavar="NAME=VALUE", action="append", default=[], help="only runs with this setting"
+    )
+    parser.add_argument("--metric", metavar="NAME", action="append", help="another than the error, as test/bits")
+    parser.add_argument("--within", metavar="NAME", nargs="*", help="settings to compare within; by default the task's")
+    parser.error = cli.refuse
+    options = parser.parse_args(arguments)
+    try:
+        print(*report(options), sep="\n")
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
+
+
+def report(options: argparse.Namespace) -> list[str]:
+    """Write the tables; the lines to be printed."""
+    folder = cli.folder_of(options.outputs, options.name)
+    runs = select(tables.runs(folder), options.scale, options.where)
+    unique(runs)
+    by, quantities = [name for name in axes(runs) if not is_seed(name)], contest(runs, options.metric)
+    within, names = _within(by, options.within), [quantity.name for quantity in quantities]
+    runs = measured(runs, folder, [quantity.name for quantity in quantities if quantity.best])
+    table = aggregate(runs, quantities, by, within)
+    note, (text, best) = caption(table, within), shown(table, by, names)
+    page = markup.markdown(text, note, best)
+    contents = {"csv": table.to_csv(index=False, lineterminator="\n"), "md": page}
+    contents["tex"] = markup.latex(text, note, best)
+    paths = cli.write(options.out / folder.resolve().name, contents)
+    if max(map(len, page.splitlines()[2:])) > shutil.get_terminal_size().columns:
+        brief, _ = shown(table, by, names, intervals=False)
+        page = markup.markdown(brief, "Medians; the intervals are in the files.", best)
+    return ["", page, left_out(table), *map(str, paths)]
+
+
+def contest(runs: pd.DataFrame, metrics: Sequence[str] | None) -> list[Quantity]:
+    """The columns of the table.
+
+    Raises:
+        ValueError: no loss was measured, or nothing of that name.
+    """
+    finished = runs[runs["outcome"].isin(tables.FINISHED)]
+    for name in metrics or ():
+        if name not in finished or not finished[name].notna().any() or not pd.api.types.is_numeric_dtype(runs[name]):
+            there = [column for column in sorted(runs) if column.startswith(("test/", "validation/"))]
+            raise ValueError(f"--metric needs what the runs measured ({', '.join(there)}), got {name!r}")
+    names = [loss_of(finished), *(metrics or [metric_of(finished)])]
+    best = {name: Quantity(name, "high" if higher_is_better(name) else "low") for name in names}
+    return [*best.values(), *(Quantity(name) for name in (*GRADIENT, SECONDS))]
+
+
+def _within(by: Sequence[str], asked: Sequence[str] | None) -> list[str]:
+    wrong = sorted(set(asked or ()) - set(by))
+    if wrong:
+        raise ValueError(f"--within needs settings that vary ({', '.join(by) or 'none does'}), got {', '.join(wrong)}")
+    return [name for name in by if name.split(".")[0] == "task"] if asked is None else list(asked)
+
+
+def caption(table: pd.DataFrame, within: Sequence[str]) -> str:
+    """What the numbers are, how sure they are, and what is marked."""
+    said = [f"Median over seeds with {levels(table['seeds'], LEVEL)}; solved with Wilson's interval."]
+    if table["diverged"].any():
+        said.append("A run that diverged counts as infinitely bad, and has no trained gradient.")
+    marks = [name for name in table if name.endswith("_best")]
+    of = f" of the same {', '.join(labels(within).values())}" if within else ""
+    if table[marks].to_numpy().any():
+        said.append(f"Bold: the best, where its interval lies apart from all others{of}.")
+    else:
+        said.append(f"No best is marked: that takes {ENOUGH} seeds and an interval apart from all others{of}.")
+    there = any(table[f"{name}_seeds"].any() for name in GRADIENT)
+    return " ".join([*said, GRADIENTS] if there else said)
+
+
+def left_out(table: pd.DataFrame) -> str:
+    counts = {name: int(table[name].sum()) for name in OUTCOMES}
+    missing = [f"{n} {name}" for name, n in counts.items() if n and name not in tables.FINISHED]
+    seen = f"{sum(counts[name] for name in tables.FINISHED)} finished runs of {len(table)} configurations"
+    return f"{seen}; left out: {', '.join(missing) or 'none'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
