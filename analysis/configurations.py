@@ -8,15 +8,14 @@ Initialisation counts all finished runs; "trained" leaves out the diverged ones,
 stand in the counts of outcomes. Runs without done.json enter no statistic and are counted as unfinished.
 """
 
-import numpy as np
 import pandas as pd
 
 from analysis import tables
 from analysis.digests import INIT, TRAINED, Spread, spread
+from analysis.profiles import relative
 
 KEYS = ["task", "T", "cell", "init", "depth", "direction"]
 LAYER = 0
-POINTS = 1000  # at most so many lags of a curve, evenly spaced from lag 0: a longer profile is thinned
 DIRECTIONS = ("forward", "backward", "bidirectional")
 NO_SCIENCE = ("seed", "device", "threads", "tracker", "hydra", "paths", "name", "scale")  # may differ between seeds
 MEASURED = {"horizon": "horizon", "decay": "decay_per_step", "half_life": "half_life"}
@@ -122,22 +121,13 @@ def _columns(name: str, s: Spread, bounds: bool = False) -> dict[str, object]:
 def curves(runs: pd.DataFrame, profiles: pd.DataFrame, part: str = "h") -> pd.DataFrame:
     """Profiles relative to lag 0, per configuration, pass, stage and lag: median, low and high over seeds, in decades.
 
-    -inf is an exact zero. Beyond `POINTS` lags only every second, third, ... is kept. A profile
-    that is zero or not a number at lag 0 has no ratio and is left out.
+    -inf is an exact zero. A long profile keeps the lags of `analysis.profiles.relative`.
 
     Args:
         runs: from `configurations`.
         profiles: from `analysis.tables.profiles` with both ends.
     """
-    T = profiles["run"].astype(str).map(runs.set_index("run")["T"])
-    found = profiles[
-        (profiles["layer"] == LAYER) & (profiles["part"] == part) & (profiles["lag"] % -(-T // POINTS) == 0)
-    ]
-    start = found.loc[found["lag"] == 0, ["run", "step", "direction", "log10"]].rename(columns={"log10": "start"})
-    found = found.merge(start[np.isfinite(start["start"])], on=["run", "step", "direction"])
-    found["relative"] = found["log10"] - found["start"]
-    first = found.groupby("run", observed=True)["step"].transform("min")
-    found["stage"] = np.where(found["step"] == first, INIT, TRAINED)
+    found = relative(profiles[(profiles["layer"] == LAYER) & (profiles["part"] == part)])
     found = _measured(found[["run", "layer", "direction", "part", "stage", "lag", "relative"]], runs)
-    relative = found.groupby([*KEYS, "pass", "stage", "lag"], observed=True)["relative"]
-    return relative.agg(median="median", low="min", high="max", runs="count").reset_index()
+    values = found.groupby([*KEYS, "pass", "stage", "lag"], observed=True)["relative"]
+    return values.agg(median="median", low="min", high="max", runs="count").reset_index()

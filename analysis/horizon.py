@@ -1,24 +1,23 @@
 """Draw the experiment `horizon`: from how many steps back does the gradient still arrive, before and after training?
 
-    python -m analysis.horizon [FOLDER] [--out figures] [--scale smoke|laptop|paper] [--where NAME=VALUE]
+    python -m analysis.horizon [FOLDER] [--out figures] [--scale smoke|laptop|paper] [--where NAME=VALUE] [--keep]
 
 writes horizon_profiles (norm of the gradient against lag), horizon_networks (the same for depths and directions),
 horizon_map (effective horizon against T) and horizon_table. Everything is layer 0, the one nearest to the input, part h
 of the state (the table also has the c of an LSTM), and each pass of a bidirectional network on its own, its lag counted
-in its own direction; medians and ranges are over seeds, of the median over samples.
+in its own direction; medians and ranges are over seeds, of the median over samples. Without runs in outputs/horizon the
+figures are drawn from the tables that are kept in analysis/results, where `--keep` puts them.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from analysis import cli, markup, style, tables
+from analysis import cli, drawing, markup, tables
 from analysis.configurations import LAYER, configurations, curves, table
 from analysis.digests import digests
-from analysis.horizon_figures import map_figure, networks_figure, profiles_figure, shown
-from analysis.selection import select
+from analysis.horizon_figures import map_table, networks_table, profiles_table, shown
 
 COLUMNS = {
     "task": "task",
@@ -49,34 +48,19 @@ NOTE = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the figures and the table, say which runs they show, and print the paths."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.horizon", description="Draw the experiment horizon.")
-    parser.add_argument("folder", nargs="?", default="outputs/horizon", type=Path)
-    parser.add_argument("--out", default="figures", type=Path)
-    parser.add_argument("--scale", choices=tables.SCALES, help="the largest of which a run is finished by default")
-    parser.add_argument(
-        "--where", metavar="NAME=VALUE", action="append", default=[], help="only runs with this setting"
-    )
-    parser.error = cli.refuse
-    options = parser.parse_args(arguments)
-    try:
-        for path in draw(options.folder, options.out, options.scale, options.where):
-            print(path)
-    except ValueError as error:
-        parser.error(str(error))
-    return 0
+    return drawing.main("horizon", make, "Draw the experiment horizon.", arguments)
 
 
-def draw(folder: Path, out: Path, scale: str | None = None, where: list[str] | None = None) -> list[Path]:
-    """The same without a command line; the paths in the order written."""
-    runs = configurations(select(tables.runs(folder), scale, where or []))
-    ids = set(runs["run"])
-    summary = table(runs, digests(tables.scalars(folder, "adjoint/", ids)))
+def make(folder: Path, runs: pd.DataFrame, out: Path) -> tuple[dict[str, pd.DataFrame | None], list[Path]]:
+    """The table of each figure, and the paths of horizon_table."""
+    runs = configurations(runs)
+    summary = table(runs, digests(tables.scalars(folder, "adjoint/", set(runs["run"]))))
     lines = _curves(folder, runs[shown(runs)])
-    paths = []
-    figures = {"profiles": profiles_figure(lines), "networks": networks_figure(lines), "map": map_figure(summary)}
-    for name, figure in figures.items():
-        if figure is not None:
-            paths += style.save(figure, out / f"horizon_{name}")
+    made = {
+        "horizon_profiles": profiles_table(lines),
+        "horizon_networks": networks_table(lines),
+        "horizon_map": map_table(summary),
+    }
     text = summary.assign(
         outcomes=[f"{a}/{b}/{c}" for a, b, c in summary[list(tables.FINISHED)].to_numpy()],
     )[list(COLUMNS)].rename(columns=COLUMNS)
@@ -85,10 +69,7 @@ def draw(folder: Path, out: Path, scale: str | None = None, where: list[str] | N
         "md": markup.markdown(text, NOTE),
         "tex": markup.latex(text, NOTE),
     }
-    for suffix, content in contents.items():
-        paths.append(out / f"horizon_table.{suffix}")
-        paths[-1].write_text(content, encoding="utf-8", newline="\n")
-    return paths
+    return made, cli.write(out / "horizon_table", contents)
 
 
 def _curves(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:

@@ -66,8 +66,9 @@ def map_table(summary: pd.DataFrame) -> pd.DataFrame:
         names = {f"horizon_{stage}_{old}": new for old, new in (("median", "median"), ("min", "low"), ("max", "high"))}
         names[f"horizon_{stage}_median_censored"] = "bound"
         of_stage = frame.rename(columns=names).assign(stage=stage, x=frame["T"])
-        pieces.append(of_stage[["row", "column", "hue", "x", "T", "stage", "median", "low", "high", "bound", "outcome"]])
-    return pd.concat(pieces, ignore_index=True)
+        pieces.append(of_stage)
+    columns = ["row", "column", "hue", "x", "T", "stage", "median", "low", "high", "bound", "outcome"]
+    return pd.concat(pieces, ignore_index=True)[columns]
 
 
 def map_figure(table: pd.DataFrame) -> Figure:

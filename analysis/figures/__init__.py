@@ -17,7 +17,7 @@ from analysis.figures.heatmap import heatmap_figure, updates
 from analysis.figures.horizon import horizon_figure
 from analysis.figures.learning import aligned, learning_figure
 from analysis.figures.profile import profile_figure
-from analysis.figures.success import rates, success_figure, wilson
+from analysis.figures.success import rates, success_figure
 from analysis.figures.trainability import tiles, trainability_figure
 
 __all__ = [
@@ -33,5 +33,4 @@ __all__ = [
     "tiles",
     "trainability_figure",
     "updates",
-    "wilson",
 ]

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from analysis.figures.groups import gathered, groups
+
 LEVEL = 0.95
 
 
@@ -53,7 +55,7 @@ def decays(relative: pd.DataFrame, by: list[str], first: int = 0, last: int | No
     """
     chosen = relative[(relative["lag"] >= first) & (relative["lag"] <= (math.inf if last is None else last))]
     rows = []
-    for key, group in chosen.groupby(by, observed=True, sort=True):
+    for key, group in groups(chosen, by):
         lines = [_line(run) for _, run in group.groupby("run", observed=True)]
         lines = np.array([line for line in lines if line is not None])
         if len(lines):
@@ -61,11 +63,12 @@ def decays(relative: pd.DataFrame, by: list[str], first: int = 0, last: int | No
             if len(lines) > 1:
                 error = lines[:, 0].std(ddof=1) / math.sqrt(len(lines))
                 half = student(0.5 + LEVEL / 2, len(lines) - 1) * error
-            rows.append(
-                (*key, slope, slope - half, slope + half, lines[:, 1].mean(), int(lines[:, 2].min()), len(lines))
-            )
-    columns = [*by, "slope", "slope_low", "slope_high", "intercept", "fit_last", "runs"]
-    return pd.DataFrame(rows, columns=columns)
+            row = {"slope": slope, "slope_low": slope - half, "slope_high": slope + half}
+            row |= {"intercept": lines[:, 1].mean(), "fit_last": int(lines[:, 2].min()), "runs": len(lines)}
+            rows.append(key | row)
+    if not rows:
+        raise ValueError("no profile has two lags with a norm that is neither zero nor infinite: there is no decay")
+    return gathered(rows, by, relative)
 
 
 def _line(run: pd.DataFrame) -> tuple[float, float, int] | None:

@@ -58,7 +58,7 @@ def _edges(steps: np.ndarray) -> np.ndarray:
     if log_steps(steps):
         middle = np.where(steps[:-1] > 0, np.sqrt(steps[1:] * steps[:-1]), middle)
         last = steps[-1] ** 2 / middle[-1]
-    return np.array([2 * steps[0] - middle[0], *middle, last])
+    return np.array([max(2 * steps[0] - middle[0], steps[0] - 0.5), *middle, last])
 
 
 def _binned(run: pd.DataFrame, steps: np.ndarray, times: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -92,20 +92,18 @@ def heatmap_figure(
 ) -> Figure:
     """Training step against time step, the colour a power of ten; hatched where there is no such number.
 
-    Below the floor, 30 decades under the largest value, or exactly zero: grey, hatched in one direction. Not finite:
-    white, hatched in both. Blank: no state at that time.
+    Below the floor, 30 decades under the largest value of a panel, or exactly zero: grey, hatched in one direction. Not
+    finite: white, hatched in both. Blank: no state at that time.
 
     Args:
         table: step_from, step_to, time_from, time_to and log10, from `updates`.
     """
     table = complete(table)
-    finite = table.loc[np.isfinite(table["log10"]), "log10"]
-    high = float(np.ceil(finite.max())) if len(finite) else 0.0
-    low = float(np.floor(max(finite.min(), high + FLOOR))) if len(finite) else -1.0
+    low, high = _limits(table[np.isfinite(table["log10"])])
     scale = Normalize(low, max(high, low + 1))
     colours = color_palette("viridis", as_cmap=True)
     with style.look():
-        made = panels(table, height, width, head=0.65)
+        made = panels(table, height, width)
         for axes, panel in made.of(table):
             if len(panel):
                 _cells(axes, panel, low, scale, colours)
@@ -117,6 +115,15 @@ def heatmap_figure(
         mapped.formatter = FuncFormatter(style.power_of_ten)
         mapped.update_ticks()
         return made.finish(style.label("step"), style.label("time"), _marks(table, low), title)
+
+
+def _limits(finite: pd.DataFrame) -> tuple[float, float]:
+    """The drawn decades, down to the floor of that panel whose largest value is the smallest."""
+    if finite.empty:
+        return -1.0, 0.0
+    highest = finite.groupby(["row", "column"], observed=True)["log10"].max()
+    lowest = max(finite["log10"].min(), np.ceil(highest.min()) + FLOOR)
+    return float(np.floor(lowest)), float(np.ceil(highest.max()))
 
 
 def _cells(axes: Axes, panel: pd.DataFrame, low: float, scale: Normalize, colours: Any) -> None:

@@ -48,7 +48,7 @@ def horizon_figure(
         if slots:
             markers = 2 * len(look) * len(values) * table["column"].nunique()
             width = width or max(style.COLUMN if table["column"].nunique() == 1 else style.TEXT, 0.035 * markers)
-        made = panels(table, height, width, head=0.9)
+        made = panels(table, height, width)
         for (row, _), axes in made.grid.items():
             _frame(axes, table[table["row"] == row], values, slots)
             axes.tick_params(labelleft=made.edge(axes))

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis import style
+from analysis.figures.groups import gathered, groups
 from analysis.figures.panels import LINE, complete, looks, named, panels
-from analysis.thinning import thinned
+from analysis.profiles import thinned
 
 ENDS = {"solved": "o", "diverged": "X"}
 POINTS = 160  # of a curve, at most
@@ -28,8 +29,8 @@ def aligned(curves: pd.DataFrame, by: list[str], x: Literal["step", "seconds"] =
         curves: the columns `by`, run, outcome, x, and value; values that are not finite are left out.
     """
     curves = curves[np.isfinite(curves["value"])].sort_values(["run", x])
-    pieces = []
-    for key, group in curves.groupby(by, observed=True, sort=True):
+    rows = []
+    for key, group in groups(curves, by):
         places = thinned(np.unique(group[x].to_numpy()), POINTS)
         runs = list(group.groupby("run", observed=True))
         values = np.stack([_held(run, x, places) for _, run in runs])
@@ -40,11 +41,10 @@ def aligned(curves: pd.DataFrame, by: list[str], x: Literal["step", "seconds"] =
         ends = [run.iloc[-1] for _, run in runs if run["outcome"].iloc[-1] in ENDS]
         stops = [{"x": e[x], "median": e["value"], "low": e["value"], "high": e["value"], "runs": 1} for e in ends]
         stops = [stop | {"end": e["outcome"]} for stop, e in zip(stops, ends, strict=True)]
-        piece = pd.concat([pd.DataFrame({"x": places, **spread}), pd.DataFrame(stops)], ignore_index=True)
-        pieces.append(piece.assign(**dict(zip(by, key, strict=True))))
-    if not pieces:
+        rows += [key | row for row in [*pd.DataFrame({"x": places, **spread}).to_dict("records"), *stops]]
+    if not rows:
         raise ValueError("no run has logged a finite value: there is no learning curve")
-    return pd.concat(pieces, ignore_index=True)[[*by, "x", "median", "low", "high", "runs", "end"]]
+    return gathered(rows, by, curves)
 
 
 def _held(run: pd.DataFrame, x: str, places: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def learning_figure(
     table = complete(table)
     look, log = looks(table), log and (table["low"] > 0).all()
     with style.look():
-        made = panels(table, height, width, head=0.8)
+        made = panels(table, height, width)
         for axes, panel in made.of(table):
             if level is not None:
                 axes.axhline(level, color=style.GREY, linewidth=0.6, linestyle=":")
@@ -101,7 +101,8 @@ def _line(axes: Axes, line: pd.DataFrame, key: str, look: dict[str, Any]) -> Non
     for end, marker in ENDS.items():
         stops = line[line["end"] == end]
         mark = {"color": look["color"], "markeredgecolor": "white", "markeredgewidth": 0.4, "markersize": 5}
-        axes.plot(stops["x"], stops["median"], marker, zorder=4, clip_on=False, gid=end, **mark)
+        if len(stops):  # no marks would lie at the corner of the figure
+            axes.plot(stops["x"], stops["median"], marker, zorder=4, clip_on=False, gid=end, **mark)
 
 
 def _share(grid: list[Axes], table: pd.DataFrame, log: bool) -> None:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from analysis import style
 
+HEAD = 0.4  # inches for the titles and the label below
 PANEL = ["row", "column"]
 LINE = ["hue", "dash"]
 LETTER, HANDLE = 0.047, 0.45  # inches of a letter in a legend, about, and of what stands before it
@@ -68,23 +69,25 @@ class Panels:
             room = max(1, int(self.figure.get_figwidth() / (LETTER * longest + HANDLE)))
             lines = -(-len(handles) // room)
             columns = -(-len(handles) // lines)
+            self.figure.set_figheight(self.figure.get_figheight() + 0.15 * lines + 0.1)
             self.figure.legend(handles=handles, loc="outside upper center", ncols=columns, title=title or None)
         elif title:
             self.figure.suptitle(title, fontsize=7)
         return self.figure
 
 
-def panels(table: pd.DataFrame, height: float, width: float | None = None, head: float = 0.75) -> Panels:
+def panels(table: pd.DataFrame, height: float, width: float | None = None) -> Panels:
     """An empty panel for each row and column of the table, to be called inside `style.look()`.
+
+    `Panels.finish` makes room for the legend.
 
     Args:
         height: of a panel, in inches.
         width: of the figure, in inches; one column of a paper for one panel beside another, both for more of them.
-        head: inches for the legend and the label below.
     """
     rows, columns = order(table["row"]), order(table["column"])
     fitting = style.COLUMN if len(columns) == 1 else max(style.TEXT, 1.05 * len(columns) + 0.5)
-    figure = style.canvas(width or fitting, height * len(rows) + head)
+    figure = style.canvas(width or fitting, height * len(rows) + HEAD)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     grid = {(row, column): axes[i, j] for i, row in enumerate(rows) for j, column in enumerate(columns)}
     for column, one in zip(columns, axes[0], strict=True):

@@ -53,7 +53,9 @@ def profile_figure(
             axes.set_ylim(low, high)
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_formatter(FuncFormatter(style.power_of_ten))
-            axes.xaxis.set_major_locator(MaxNLocator(3 if len(made.columns) > 2 else 5, integer=True, steps=[1, 2, 5, 10]))
+            axes.xaxis.set_major_locator(
+                MaxNLocator(3 if len(made.columns) > 2 else 5, integer=True, steps=[1, 2, 5, 10])
+            )
             axes.tick_params(labelleft=made.edge(axes))
         for row in made.rows:
             longest = max(table.loc[table["row"] == row, "lag"].max(), 1)

@@ -1,6 +1,5 @@
 """The share of runs that were solved, with the interval that so few runs leave open."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,29 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from analysis import style
+from analysis.figures.groups import gathered, groups
 from analysis.figures.panels import LINE, complete, is_number, looks, markers, named, order, panels
-
-Z = 1.959963984540054  # the .975 quantile of the standard normal distribution
-FINISHED = ("solved", "stuck", "diverged")
-
-
-def wilson(solved: int, runs: int, z: float = Z) -> tuple[float, float]:
-    """The score interval of a probability of which `solved` of `runs` are seen; by default 95 %.
-
-        (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),   p = solved/n
-
-    0 of n begins at 0 and n of n ends at 1, and neither interval is empty.
-
-    Reference:
-        Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
-    """
-    if not (runs >= 1 and 0 <= solved <= runs):
-        raise ValueError(f"wilson needs 0 <= solved <= runs and a run, got {solved} of {runs}")
-    p, share = solved / runs, z * z / runs
-    middle = (p + share / 2) / (1 + share)
-    half = z * math.sqrt(p * (1 - p) / runs + share / (4 * runs)) / (1 + share)
-    low = 0.0 if solved == 0 else middle - half
-    return low, 1.0 if solved == runs else middle + half
+from analysis.intervals import wilson
+from analysis.tables import FINISHED
 
 
 def rates(runs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -42,10 +22,12 @@ def rates(runs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         runs: the columns `by` and outcome. A diverged run is one that was not solved.
     """
     rows = []
-    for key, group in runs[runs["outcome"].isin(FINISHED)].groupby(by, observed=True, sort=True):
+    for key, group in groups(runs[runs["outcome"].isin(FINISHED)], by):
         solved, diverged = (int((group["outcome"] == name).sum()) for name in ("solved", "diverged"))
-        rows.append((*key, solved, diverged, len(group), solved / len(group), *wilson(solved, len(group))))
-    return pd.DataFrame(rows, columns=[*by, "solved", "diverged", "runs", "rate", "low", "high"])
+        low, high = wilson(solved, len(group))
+        row = {"solved": solved, "diverged": diverged, "runs": len(group), "rate": solved / len(group)}
+        rows.append(key | row | {"low": low, "high": high})
+    return gathered(rows, by, runs)
 
 
 def success_figure(
@@ -69,7 +51,7 @@ def success_figure(
     look, marks, values = looks(table), markers(table), order(table["x"])
     numbers = is_number(table["x"])
     with style.look():
-        made = panels(table, height, width, head=0.7)
+        made = panels(table, height, width)
         for axes, panel in made.of(table):
             for i, (key, points) in enumerate(panel.groupby(LINE, observed=True)):
                 points = points.sort_values("x")

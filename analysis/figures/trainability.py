@@ -17,8 +17,9 @@ from seaborn import color_palette
 
 from analysis import style
 from analysis.digests import spread
+from analysis.figures.groups import gathered, groups
 from analysis.figures.panels import complete, is_number, order, panels
-from analysis.figures.success import FINISHED
+from analysis.tables import FINISHED
 
 HALO = [patheffects.withStroke(linewidth=2.6, foreground="white")]
 INITIAL, PREDICTED = "#b2182b", "black"
@@ -34,11 +35,12 @@ def tiles(runs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         runs: the columns `by` and outcome, and for each run horizon (steps), bound (it is a lower one) and predicted.
     """
     rows = []
-    for key, group in runs[runs["outcome"].isin(FINISHED)].groupby(by, observed=True, sort=True):
+    for key, group in groups(runs[runs["outcome"].isin(FINISHED)], by):
         solved, diverged = (int((group["outcome"] == name).sum()) for name in ("solved", "diverged"))
         horizon, theory = spread(group["horizon"], group["bound"]), spread(group["predicted"])
-        rows.append((*key, solved, diverged, len(group), horizon.median, horizon.median_censored, theory.median))
-    return pd.DataFrame(rows, columns=[*by, "solved", "diverged", "runs", "horizon", "horizon_bound", "predicted"])
+        row = {"solved": solved, "diverged": diverged, "runs": len(group), "horizon": horizon.median}
+        rows.append(key | row | {"horizon_bound": horizon.median_censored, "predicted": theory.median})
+    return gathered(rows, by, runs)
 
 
 def trainability_figure(
@@ -64,7 +66,7 @@ def trainability_figure(
     across, up = _edges(at), np.exp(_edges(np.log(lengths)))
     shades = color_palette("Blues", as_cmap=True)
     with style.look():
-        made = panels(table, height, width, head=0.75)
+        made = panels(table, height, width)
         for axes, panel in made.of(table):
             for tile in panel.itertuples():
                 _tile(axes, tile, values.index(tile.x), lengths.index(tile.T), across, up, shades)
@@ -113,17 +115,13 @@ def _horizons(axes: Axes, where: np.ndarray, longest: pd.DataFrame, up: np.ndarr
         value = longest[column].to_numpy(float)
         look = {"color": colour, "linestyle": line, "marker": marker, "markersize": 3, "path_effects": HALO}
         axes.plot(where, value.clip(max=100 * up[-1]), gid=column, **look)  # infinity leaves the map, too
-        above = value > up[-1]
-        axes.plot(where[above], np.full(above.sum(), 0.985), "^", color=colour, markersize=3, **_at_edge(axes))
-        below = value < up[0]
-        axes.plot(where[below], np.full(below.sum(), 0.015), "v", color=colour, markersize=3, **_at_edge(axes))
-        if column == "horizon":
+        for outside, marker, edge in ((value > up[-1], "^", 0.985), (value < up[0], "v", 0.015)):
+            if outside.any():
+                one = {"color": colour, "markersize": 3, "linestyle": "", "transform": axes.get_xaxis_transform()}
+                axes.plot(where[outside], np.full(outside.sum(), edge), marker, clip_on=False, **one)
+        if column == "horizon" and bound.any():
             raised = axes.transData + ScaledTranslation(0, 5 / 72, axes.figure.dpi_scale_trans)
             axes.plot(where[bound], value[bound], marker=6, markersize=3, color=colour, linestyle="", transform=raised)
-
-
-def _at_edge(axes: Axes) -> dict[str, Any]:
-    return {"linestyle": "", "transform": axes.get_xaxis_transform(), "clip_on": False}
 
 
 def _marks(table: pd.DataFrame) -> list[Line2D]:

@@ -51,8 +51,12 @@ def run(
     error: float = 0.01,
     zero_from: int | None = None,
     settings: dict[str, Any] | None = None,
+    experiment: str = "horizon",
+    predicted: dict[str, float] | None = None,
+    losses: tuple[float, ...] | None = None,
 ) -> Path:
-    """One run folder; `slopes` are the decades per step of layer 0, forward, part h, at each probed step."""
+    """One run folder; at each probed step `slopes` are the decades per step of layer 0, forward, part h, and `losses`
+    those of training."""
     path = folder / name
     path.mkdir(parents=True)
     config = {
@@ -70,7 +74,7 @@ def run(
     }
     record = {
         "run": name,
-        "name": "horizon",
+        "name": experiment,
         "scale": scale,
         "config": config,
         "versions": {"torch": "2"},
@@ -82,6 +86,7 @@ def run(
     norms = np.zeros((len(steps), len(names), len(STATISTICS), T))
     for n, (step, slope) in enumerate(zip(steps, slopes, strict=True)):
         line: dict[str, Any] = {"step": step, "seconds": 0.5 * n, "train/loss": 0.1, "grad/norm": 1.0}
+        line |= {} if losses is None else {"train/loss": strict(losses[n])}
         for s, (layer, one, part) in enumerate(names):
             rate = law(slope, layer, one, part)
             far, censored = horizon(rate, T)
@@ -117,7 +122,35 @@ def run(
         step_loss_time=np.array([T - 1]),
     )
     if outcome is not None:
+        told = {name: strict(value) for name, value in (predicted or {}).items()}
         metrics = {"validation/loss": strict(error), "validation/error": strict(error)}
-        done = {"outcome": outcome, "steps": max(steps), "metrics": metrics, "predicted": {}, "wall_seconds": 1.0}
+        done = {"outcome": outcome, "steps": max(steps), "metrics": metrics, "predicted": told, "wall_seconds": 1.0}
         (path / "done.json").write_text(json.dumps(done))
     return path
+
+
+def trainability(folder: Path, gains: tuple[float, ...] = (0.7, 0.9, 1.2), lengths: tuple[int, ...] = (20, 60)) -> None:
+    """A sweep over gain, T and three seeds: the gradient decays by log10 gain a step, more or less, and a run is solved
+    where it arrives from the first step at initialisation; above 1 the last seed diverges."""
+    for gain in gains:
+        theory = {"decay_per_step": math.log10(gain), "horizon": -DROP / math.log10(gain) if gain < 1 else math.inf}
+        for T in lengths:
+            for seed in range(3):
+                slope = math.log10(gain) * (1 + 0.1 * (seed - 1))
+                outcome = "diverged" if gain > 1 and seed == 2 else "solved" if horizon(slope, T)[1] else "stuck"
+                last = {"solved": 0.01, "stuck": 0.5, "diverged": math.nan}[outcome]
+                run(
+                    folder,
+                    f"g{gain}T{T}s{seed}",
+                    experiment="trainability",
+                    task="latch",
+                    init="gaussian",
+                    init_values={"gain": gain},
+                    T=T,
+                    seed=seed,
+                    steps=(0, 10, 100),
+                    slopes=(slope, slope / 2, slope / 4),
+                    losses=(0.7, 0.6, last),
+                    outcome=outcome,
+                    predicted=theory,
+                )

@@ -1,0 +1,50 @@
+"""Draw all published figures from the tables that are kept: seconds, and no run is needed.
+
+    python -m analysis.figures [--out figures] [--docs docs/figures]
+
+writes NAME.pdf and NAME.png into the one folder, and a smaller NAME.png into the other. `analysis.published` lists the
+figures.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from analysis import cli, drawing, published, results, style
+
+DPI = 130  # of the pictures that stand in a document
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw what is kept, print the paths, and say of which figures no table is kept."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.figures", description="Draw all published figures.")
+    parser.add_argument("--out", default="figures", type=Path)
+    parser.add_argument("--docs", default="docs/figures", type=Path, help="where the gallery finds its pictures")
+    parser.error = cli.refuse
+    options = parser.parse_args(arguments)
+    try:
+        draw(options.out, options.docs)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    return 0
+
+
+def draw(out: Path, docs: Path) -> None:
+    """The same without a command line."""
+    there = results.names()
+    drawn = [figure for figure in published.FIGURES if figure.name in there]
+    if not drawn:
+        raise ValueError(f"no table is kept in {results.FOLDER}: run an experiment and keep its tables with --keep")
+    docs.mkdir(parents=True, exist_ok=True)
+    for figure in drawn:
+        table, of = results.read(figure.name)
+        picture = figure.draw(table)
+        paths = [*style.save(picture, out / figure.name), style.save_png(picture, docs / f"{figure.name}.png", DPI)]
+        print(*paths, f"({drawing.summary(of)})")
+    for figure in published.FIGURES:
+        if figure.name not in there:
+            print(f"{figure.name}: no table is kept; python -m analysis.{figure.experiment} --keep makes it from runs")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
