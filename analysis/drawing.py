@@ -13,7 +13,7 @@ from analysis.profiles import kept
 from analysis.selection import select
 
 Tables = Mapping[str, pd.DataFrame | None]
-LAG_POINTS = (160, 80, 40, 20, 10)  # of a curve, as many as fit into a kept table
+LAG_POINTS = (100, 50, 25, 12)  # of a curve, as many as fit into a kept table
 
 
 def main(

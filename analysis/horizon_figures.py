@@ -78,8 +78,8 @@ def map_figure(table: pd.DataFrame) -> Figure:
 def _panels(curves: pd.DataFrame) -> pd.DataFrame:
     """Rows: task and stage; columns: cell and init."""
     stage = curves["stage"].map(list(STAGES).index)
-    row = _ordered(curves["task"] + "\n" + curves["stage"].map(STAGES), curves[["task"]].assign(stage=stage))
-    column = curves["cell"] + "\n" + curves["init"]
+    row = _ordered(curves["task"] + " / " + curves["stage"].map(STAGES), curves[["task"]].assign(stage=stage))
+    column = curves["cell"] + " / " + curves["init"]
     return curves[["lag", "median", "low", "high", "runs"]].assign(row=row, column=column)
 
 

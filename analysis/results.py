@@ -1,10 +1,12 @@
 """The tables of the published figures, kept as results/NAME.csv, so that a figure can be redrawn without a run.
 
 The first line of a file is a comment, `# {...}`, in JSON: of which experiment, scale and how many runs it is, and the
-type of each column: int, float, bool, text, or the list of its categories in their order. Numbers have five significant
-digits; an empty cell is NaN. The same table gives the same bytes.
+type of each column: int, float, bool, text, or the list of its categories in their order. A text that all rows share
+stands there alone, as {"all": text}. Numbers have five significant digits; an empty cell is NaN. The same table gives
+the same bytes.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -56,6 +58,11 @@ def read(name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         raise ValueError(f"{path} cannot be read ({type(error).__name__}: {str(error).splitlines()[0]})") from None
 
 
+def digest(name: str) -> str:
+    """Of the bytes of a kept table: it says whether a picture was drawn from this one."""
+    return hashlib.sha256((FOLDER / f"{name}.csv").read_bytes()).hexdigest()
+
+
 def names() -> list[str]:
     """Of the tables that are kept, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.csv"))
@@ -64,9 +71,9 @@ def names() -> list[str]:
 def text(table: pd.DataFrame, about: Mapping[str, Any]) -> str:
     """What stands in the file."""
     kinds = {name: _kind(table[name]) for name in table}
-    cells = pd.DataFrame({name: _written(table[name], kind) for name, kind in kinds.items()})
+    cells = {name: _written(table[name], kind) for name, kind in kinds.items() if not isinstance(kind, dict)}
     head = json.dumps({**about, "columns": kinds}, ensure_ascii=False)
-    return f"# {head}\n" + cells.to_csv(index=False, lineterminator="\n")
+    return f"# {head}\n" + pd.DataFrame(cells).to_csv(index=False, lineterminator="\n")
 
 
 def parse(content: str) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -75,10 +82,14 @@ def parse(content: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     about = json.loads(first.removeprefix("# "))
     kinds = about.pop("columns")
     cells = pd.read_csv(io.StringIO(rest), dtype=str, keep_default_na=False)
-    return pd.DataFrame({name: _restored(cells[name], kind) for name, kind in kinds.items()}), about
+    columns = {
+        name: pd.Series(kind["all"], cells.index) if isinstance(kind, dict) else _restored(cells[name], kind)
+        for name, kind in kinds.items()
+    }
+    return pd.DataFrame(columns), about
 
 
-def _kind(column: pd.Series) -> str | list[str]:
+def _kind(column: pd.Series) -> str | list[str] | dict[str, str]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         there = set(column)
         return [str(value) for value in column.cat.categories if value in there]
@@ -91,7 +102,7 @@ def _kind(column: pd.Series) -> str | list[str]:
             return kind
     if column.isna().any() or not column.map(lambda value: isinstance(value, str)).all():
         raise ValueError(f"a kept column of text holds text alone, {column.name} does not")
-    return "text"
+    return {"all": column.iloc[0]} if column.nunique() == 1 else "text"
 
 
 def _written(column: pd.Series, kind: str | list[str]) -> pd.Series:

@@ -95,10 +95,11 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     return [pdf, save_png(figure, path.with_name(f"{path.name}.png"))]
 
 
-def save_png(figure: Figure, path: str | Path, dpi: int = 250) -> Path:
-    """Write one PNG, without date, and return its path."""
+def save_png(figure: Figure, path: str | Path, dpi: int = 250, source: str = "") -> Path:
+    """Write one PNG, without date, and return its path; `source` is put into it as what it was drawn from."""
+    metadata = {"Software": None, **({"Source": source} if source else {})}
     with look():
-        FigureCanvasAgg(figure).print_figure(path, dpi=dpi, metadata={"Software": None})
+        FigureCanvasAgg(figure).print_figure(path, dpi=dpi, metadata=metadata)
     return Path(path)
 
 

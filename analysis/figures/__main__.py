@@ -39,7 +39,9 @@ def draw(out: Path, docs: Path) -> None:
     for figure in drawn:
         table, of = results.read(figure.name)
         picture = figure.draw(table)
-        paths = [*style.save(picture, out / figure.name), style.save_png(picture, docs / f"{figure.name}.png", DPI)]
+        paths = style.save(picture, out / figure.name)
+        source = f"{figure.name}.csv {results.digest(figure.name)}"
+        paths.append(style.save_png(picture, docs / f"{figure.name}.png", DPI, source))
         print(*paths, f"({drawing.summary(of)})")
     for figure in published.FIGURES:
         if figure.name not in there:

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from analysis import style
 
 HEAD = 0.4  # inches for the titles and the label below
+BREAK = " / "
 PANEL = ["row", "column"]
 LINE = ["hue", "dash"]
 LETTER, HANDLE = 0.047, 0.45  # inches of a letter in a legend, about, and of what stands before it
@@ -79,6 +80,7 @@ class Panels:
 def panels(table: pd.DataFrame, height: float, width: float | None = None) -> Panels:
     """An empty panel for each row and column of the table, to be called inside `style.look()`.
 
+    A label is broken where it holds ` / `.
     `Panels.finish` makes room for the legend.
 
     Args:
@@ -91,10 +93,10 @@ def panels(table: pd.DataFrame, height: float, width: float | None = None) -> Pa
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     grid = {(row, column): axes[i, j] for i, row in enumerate(rows) for j, column in enumerate(columns)}
     for column, one in zip(columns, axes[0], strict=True):
-        one.set_title(str(column))
+        one.set_title(str(column).replace(BREAK, "\n"))
     for row, line in zip(rows, axes, strict=True):
         if str(row):
-            line[0].set_ylabel(str(row))
+            line[0].set_ylabel(str(row).replace(BREAK, "\n"))
     return Panels(figure, grid, rows, columns)
 
 

@@ -32,6 +32,7 @@ TABLE = pd.DataFrame(
         "number": [1 / 3, -math.inf, math.inf, math.nan, 1e-300],
         "count": [1, 2, 3, 4, 10**12],
         "flag": [True, False, True, False, True],
+        "title": "once",
         "word": ["none", "", "NaN", 'a, "b"', "two\nlines"],
         "ordered": pd.Categorical(["b", "a", "b", "a", "b"], ["c", "b", "a"], ordered=True),
     }
@@ -54,6 +55,7 @@ def test_a_table_comes_back_with_its_types(kept):
     assert path.read_bytes() == first
     pd.testing.assert_frame_equal(results.settled(TABLE), table)
     assert pd.read_csv(path, comment="#").shape == (5, 5)  # what any other reader sees
+    assert path.read_text().count("once") == 1
 
 
 def test_only_small_tables_are_kept(kept):

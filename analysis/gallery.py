@@ -1,0 +1,99 @@
+"""Write docs/gallery.md: every published figure with its command, what it must show, and of how many runs it is.
+
+    python -m analysis.gallery [--out docs/gallery.md]
+
+The words are those of the header of conf/experiment/NAME.yaml and of `analysis.published`, the numbers those of the
+kept tables, the pictures those of `python -m analysis.figures`. The same files give the same bytes.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from analysis import cli, drawing, published, results
+
+CONF = Path(__file__).parents[1] / "conf" / "experiment"
+ENTRIES = ("Figure", "Run", "Draw", "Expect")
+INTRODUCTION = """\
+# Gallery
+
+Each figure is drawn from a table of `analysis/results/`, so all of them are drawn again without a run, in seconds, by
+
+    python -m analysis.figures
+
+and this page is written by `python -m analysis.gallery`. The tables are made from runs by the commands below, the last
+of them with `--keep`. What is expected was written down before the runs; read it beside the scale of the runs.
+"""
+SMOKE = "Runs of scale smoke show that it draws; they are too short and too few for what is expected."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page and print its path."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.gallery", description="Write the gallery of the figures.")
+    parser.add_argument("--out", default="docs/gallery.md", type=Path)
+    parser.error = cli.refuse
+    options = parser.parse_args(arguments)
+    try:
+        (path,) = cli.write(options.out.with_suffix(""), {"md": page()})
+        print(path)
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
+
+
+def page() -> str:
+    """The text of the gallery; an experiment of which no table is kept is left out."""
+    there = set(results.names())
+    experiments = dict.fromkeys(figure.experiment for figure in published.FIGURES if figure.name in there)
+    sections = [section(experiment, there) for experiment in experiments]
+    return "\n".join([INTRODUCTION, *(sections or ["No table is kept yet.\n"])])
+
+
+def section(experiment: str, there: set[str]) -> str:
+    """What stands in the gallery of one experiment."""
+    about = header(experiment)
+    lines = [f"## {experiment}", "", _sentence(about["Figure"]), "", *(f"    {about[e]}" for e in ("Run", "Draw")), ""]
+    lines += [f"**Expected:** {about['Expect']}.", ""]
+    for figure in published.of(experiment):
+        if figure.name in there:
+            _, of = results.read(figure.name)
+            lines += [f"### {figure.name}", "", f"![{figure.name}](figures/{figure.name}.png)", ""]
+            lines += [f"{figure.shows} Drawn from: {drawing.summary(of)}.", ""]
+            lines += [SMOKE, ""] if of["scale"] == "smoke" else []
+        else:
+            lines += [f"### {figure.name}", "", "No table is kept.", ""]
+    return "\n".join(lines)
+
+
+def header(experiment: str) -> dict[str, str]:
+    """The entries of the header of an experiment's configuration, each on one line.
+
+    Raises:
+        ValueError: the file or one of `ENTRIES` is not there.
+    """
+    path = CONF / f"{experiment}.yaml"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    entries: dict[str, str] = {}
+    last = ""
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        match = re.match(r"# (\w+):\s+(.*)", line)
+        last = match[1] if match else last
+        entries[last] = match[2] if match else f"{entries.get(last, '')} {line.lstrip('# ')}".strip()
+    absent = [name for name in ENTRIES if name not in entries]
+    if absent:
+        raise ValueError(f"the header of {path} has no line {', '.join(absent)}")
+    return {name: re.sub(r"\s{2,}", "     ", entries[name]) for name in ENTRIES}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
