@@ -108,7 +108,7 @@ def heatmap_figure(
             if len(panel):
                 _cells(axes, panel, low, scale, colours)
             axes.tick_params(labelleft=made.edge(axes))
-            axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+            axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 10]))
             axes.grid(visible=False)
         mapped = made.figure.colorbar(ScalarMappable(scale, colours), ax=list(made.grid.values()), label=bar)
         mapped.locator = MaxNLocator(6, integer=True)

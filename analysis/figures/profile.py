@@ -54,7 +54,7 @@ def profile_figure(
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_formatter(FuncFormatter(style.power_of_ten))
             axes.xaxis.set_major_locator(
-                MaxNLocator(3 if len(made.columns) > 2 else 5, integer=True, steps=[1, 2, 5, 10])
+                MaxNLocator(3 if len(made.columns) > 2 else 5, integer=True, steps=[1, 2, 4, 5, 10])
             )
             axes.tick_params(labelleft=made.edge(axes))
         for row in made.rows:
