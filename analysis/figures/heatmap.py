@@ -140,6 +140,8 @@ def _cells(axes: Axes, panel: pd.DataFrame, low: float, scale: Normalize, colour
     if log_steps(panel["step"]):
         axes.set_xscale("symlog", linthresh=1)
         axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 10]))
     axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis import style
 from analysis.figures.groups import gathered, groups
@@ -87,7 +88,7 @@ def learning_figure(
             if panel.empty:
                 axes.text(0.5, 0.5, "no data", ha="center", color=style.GREY, transform=axes.transAxes)
             axes.set_yscale("log" if log else "linear")
-            axes.set_xlim(0, 1.02 * table["x"].max())
+            axes.set_xlim(0, 1.02 * table["x"].max() or 1)
             axes.tick_params(labelleft=made.edge(axes))
         _share(list(made.grid.values()), table, log)
         return made.finish(x, y, named(table, hue) + _marks(table, level), title)
@@ -115,6 +116,10 @@ def _share(grid: list[Axes], table: pd.DataFrame, log: bool) -> None:
         limits = low - room, high + room
     for axes in grid:
         axes.set_ylim(*limits)
+        if log and high < 100 * low:  # too few powers of ten for an axis of them
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _marks(table: pd.DataFrame, level: float | None) -> list[Any]:

@@ -40,7 +40,7 @@ def success_figure(
     height: float = 1.7,
     width: float | None = None,
 ) -> Figure:
-    """Share of solved runs against x, a line for each hue, with Wilson's 95 % interval.
+    """Share of solved runs against x, a line for each hue (points alone for names), with Wilson's 95 % interval.
 
     Args:
         table: x (a number or text), rate, low and high, from `rates`.
@@ -56,7 +56,8 @@ def success_figure(
             for i, (key, points) in enumerate(panel.groupby(LINE, observed=True)):
                 points = points.sort_values("x")
                 at = _beside(points["x"], values, numbers, log, list(look).index(key), len(look))
-                one = {**look[key], "marker": marks[key[0]], "markersize": 3, "zorder": 3 + i}
+                line = {} if numbers else {"linestyle": ""}
+                one = {**look[key], **line, "marker": marks[key[0]], "markersize": 3, "zorder": 3 + i}
                 axes.plot(at, points["rate"], gid=str(key), clip_on=False, **one)
                 axes.vlines(at, points["low"], points["high"], color=one["color"], linewidth=0.7, alpha=0.8)
             axes.set_ylim(0, 1)
@@ -78,5 +79,5 @@ def _beside(x: pd.Series, values: list[Any], numbers: bool, log: bool, i: int, n
         return np.array([values.index(value) for value in x]) + 0.5 * shift
     scale = np.log(values) if log else np.asarray(values, float)
     gap = np.diff(scale).min() if len(values) > 1 else 1.0
-    at = (np.log(x) if log else x.to_numpy(float)) + 0.4 * gap * shift
+    at = (np.log(x) if log else x.to_numpy(float)) + 0.2 * gap * shift
     return np.exp(at) if log else at

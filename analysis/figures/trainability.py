@@ -55,14 +55,15 @@ def trainability_figure(
 
     Over it the effective horizon at initialisation on the same scale as T, measured (solid; the median of the runs
     with the largest T at that x, which see farthest) and predicted by theory (dashed). T is on a logarithmic axis;
-    the edges of the tiles lie half-way between its values, and between those of x.
+    the edges of the tiles lie half-way between its values, and between those of x. Where these lie so unevenly that
+    a tile would be less than half as wide as the others, all are equally wide.
 
     Args:
         table: x (a number or text), T (steps), solved, diverged, runs, horizon, horizon_bound, predicted, from `tiles`.
     """
     table = complete(table)
     numbers, values, lengths = is_number(table["x"]), order(table["x"]), order(table["T"])
-    at = np.asarray(values, float) if numbers else np.arange(len(values), dtype=float)
+    at = np.asarray(values if numbers and _even(values) else range(len(values)), float)
     across, up = _edges(at), np.exp(_edges(np.log(lengths)))
     shades = color_palette("Blues", as_cmap=True)
     with style.look():
@@ -84,6 +85,11 @@ def trainability_figure(
         scale = ScalarMappable(Normalize(0, 1), shades)
         made.figure.colorbar(scale, ax=list(made.grid.values()), label="solved runs / runs", ticks=[0, 0.5, 1])
         return made.finish(x, style.label("T"), _marks(table), title)
+
+
+def _even(values: list[float]) -> bool:
+    widths = np.diff(_edges(values))
+    return bool(widths.min() >= widths.mean() / 2)
 
 
 def _edges(values: Any) -> np.ndarray:

@@ -198,6 +198,16 @@ def test_the_map_says_its_counts_and_draws_the_horizon_of_the_largest_T():
     assert bar.get_ylabel() == "solved runs / runs"
 
 
+def test_tiles_of_uneven_numbers_are_equally_wide():
+    table = pd.DataFrame(
+        {"x": [0.1, 0.2, 3.0], "T": 10, "solved": 1, "runs": 2, "diverged": 0, "horizon": [5.0, 9, 14]}
+    )
+    axes = figures.trainability_figure(table.assign(horizon_bound=False, predicted=np.nan)).axes[0]
+    assert [patch.get_x() for patch in axes.patches] == [-0.5, 0.5, 1.5]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0.1", "0.2", "3"]
+    np.testing.assert_array_equal(lines_of(axes)["horizon"].get_xydata(), [[0, 5], [1, 9], [2, 14]])
+
+
 def logged(name, values, outcome, steps=None):
     steps = range(len(values)) if steps is None else steps
     columns = {"step": steps, "seconds": [10 * s for s in steps], "value": values}
