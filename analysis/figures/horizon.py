@@ -114,9 +114,11 @@ def _points(axes: Axes, x: np.ndarray, points: pd.DataFrame, colour: Any, name: 
 def _theory(axes: Axes, points: pd.DataFrame, values: list[Any] | None, colour: Any, joined: bool) -> None:
     """A dashed line through what is predicted, which no T bounds: it may leave the picture."""
     if "predicted" in points:
-        known = points[(points["stage"] == INIT) & points["predicted"].notna()].sort_values("x")
+        known = points[points["stage"] == INIT].sort_values("x")  # where there is no theory the line has a gap
         at = known["x"] if values is None else [values.index(value) for value in known["x"]]
-        alone = {"marker": "_", "markersize": 9} if len(known) == 1 or not joined else {}
+        alone = (
+            {"marker": "_", "markersize": 9} if len(known) == 1 or not joined else {"marker": ".", "markersize": 2.5}
+        )
         look = {"color": colour, "linewidth": 0.9, "linestyle": style.THEORY if joined else ""}
         axes.plot(at, known["predicted"].clip(upper=100 * axes.get_ylim()[1]), gid="predicted", **look, **alone)
 

@@ -117,7 +117,7 @@ def _tile(axes: Axes, tile: Any, i: int, j: int, across: np.ndarray, up: np.ndar
 def _horizons(axes: Axes, where: np.ndarray, longest: pd.DataFrame, up: np.ndarray) -> None:
     """Both lines, cut at the edges of the map with a triangle where they leave it."""
     bound = longest["horizon_bound"].to_numpy(bool)
-    for column, colour, line, marker in (("horizon", INITIAL, "-", "o"), ("predicted", PREDICTED, style.THEORY, "")):
+    for column, colour, line, marker in (("horizon", INITIAL, "-", "o"), ("predicted", PREDICTED, style.THEORY, ".")):
         value = longest[column].to_numpy(float)
         look = {"color": colour, "linestyle": line, "marker": marker, "markersize": 3, "path_effects": HALO}
         axes.plot(where, value.clip(max=100 * up[-1]), gid=column, **look)  # infinity leaves the map, too
