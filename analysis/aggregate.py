@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from analysis import tables
 from analysis.digests import spread
 from analysis.intervals import LEVEL, wilson
+from analysis.measures import Quantity
 
 NO_NUMBER = ("device", "threads")  # two runs that differ in these alone are the same run, but for the last bits
 FIRST = ("task", "cell", "gate_bias", "init", "constraint", "network")  # parts, in the order of every table
@@ -58,14 +58,6 @@ def _repeats(column: pd.Series, other: pd.Series) -> bool:
     return column.dtype != bool and other.dtype != bool and bool((column[there] == other[there]).all())
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """A column of the runs to be summarised over seeds; `best` is "low", "high", or empty if it is no contest."""
-
-    name: str
-    best: Literal["low", "high", ""] = ""
-
-
 def configurations(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """The settings and the runs of each configuration, sorted by the first of the axes first."""
     if not by:
@@ -106,9 +98,10 @@ def aggregate(
 ) -> pd.DataFrame:
     """One row per configuration: its settings, the counts of outcomes, and each quantity over its finished runs.
 
-    NAME_median, NAME_low and NAME_high (the order statistics of `intervals.trim`), NAME_seeds, NAME_best, and
-    NAME_..._censored for horizons; solved_share with its Wilson interval. Best is what no other configuration of the
-    same `within` comes near: the intervals are apart, each of at least `ENOUGH` seeds.
+    NAME_median, NAME_low and NAME_high (the order statistics of `intervals.trim`), NAME_seeds, and NAME_best where it
+    is a contest; NAME_..._censored for horizons; of `solved` its share of the seeds, with the interval of Wilson. Best
+    is what no other configuration of the same `within` comes near: the intervals are apart, each of at least `ENOUGH`
+    seeds.
 
     Args:
         runs: of `tables.runs`, with the columns of the quantities.
@@ -121,12 +114,12 @@ def aggregate(
         low, high = wilson(counts["solved"], len(finished), level)
         row = setting | {"seeds": len(finished), **counts}
         row |= {"solved_share": counts["solved"] / len(finished) if len(finished) else math.nan}
-        row |= {"solved_share_low": low, "solved_share_high": high}
+        row |= {"solved_low": low, "solved_high": high}
         for quantity in quantities:
             row |= _columns(quantity.name, finished, level)
         rows.append(row)
     table = pd.DataFrame(rows)
-    for name, best in [("solved_share", "high"), *((q.name, q.best) for q in quantities if q.best)]:
+    for name, best in [("solved", "high"), *((q.name, q.best) for q in quantities if q.best)]:
         at = table.columns.get_loc(f"{name}_high")
         table.insert(at + 1, f"{name}_best", _apart(table, name, best, within))
     return table

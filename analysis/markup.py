@@ -43,7 +43,7 @@ def latex(table: pd.DataFrame, note: str, best: pd.DataFrame | None = None) -> s
     Args:
         best: the cells to be in bold.
     """
-    cells = [[_escape(cell) for cell in row] for row in table.to_numpy().tolist()]
+    cells = [[_cell(cell) for cell in row] for row in table.to_numpy().tolist()]
     head = " & ".join(map(_escape, table)) + r" \\"
     return "\n".join(
         [
@@ -81,8 +81,13 @@ def _line(cell: object) -> str:
 
 def _escape(cell: object) -> str:
     text = "".join(LATEX.get(character, character) for character in _line(cell))
-    text = text.replace(r"$>$= ", r"$\geq$ ").replace("`", "")
+    text = text.replace(r"$>$= ", r"$\geq$").replace("`", "")
     return NUMBER.sub(_typeset, text)
+
+
+def _cell(cell: object) -> str:
+    """The interval that ends a cell is smaller than its number: tables with many are wide."""
+    return re.sub(r" (\[[^\]]*\])$", r"~{\\tiny\1}", _escape(cell))
 
 
 def _typeset(number: re.Match) -> str:

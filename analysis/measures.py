@@ -1,8 +1,10 @@
 """The numbers that stand for a run: its final loss, its metric, its horizon and decay before and after training."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -15,6 +17,30 @@ STAGES = {"horizon": "horizon", "decay": "decay_per_step"}
 GRADIENT = tuple(f"{name}_{stage}" for name in STAGES for stage in (INIT, TRAINED))
 SECONDS = "wall_seconds"
 HIGH = ("accuracy", "f1", "auc", "correct", "bleu")  # the metrics of which more is better
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A column of the runs to be summarised over seeds; `best` is "low", "high", or empty if it is no contest."""
+
+    name: str
+    best: Literal["low", "high", ""] = ""
+
+
+def quantities_of(runs: pd.DataFrame, metrics: Sequence[str] | None = None) -> list[Quantity]:
+    """The final loss, the metrics, or that of the task, horizon and decay before and after training, and the time.
+
+    Raises:
+        ValueError: no finished run measured a loss or a metric, or none of the name given.
+    """
+    finished = runs[runs["outcome"].isin(tables.FINISHED)]
+    for name in metrics or ():
+        if "/" not in name or name not in finished or not finished[name].notna().any():
+            there = [column for column in sorted(runs) if column.startswith(("test/", "validation/"))]
+            raise ValueError(f"--metric needs what the runs measured ({', '.join(there)}), got {name!r}")
+    names = dict.fromkeys([loss_of(finished), *(metrics or [metric_of(finished)])])
+    contests = [Quantity(name, "high" if higher_is_better(name) else "low") for name in names]
+    return [*contests, *(Quantity(name) for name in (*GRADIENT, SECONDS))]
 
 
 def loss_of(runs: pd.DataFrame) -> str:
