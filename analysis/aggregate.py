@@ -29,20 +29,21 @@ def axes(runs: pd.DataFrame) -> list[str]:
     Args:
         runs: from `tables.runs`; unfinished ones count as well.
     """
-    names = sorted(tables.configuration(runs), key=_place)
+    names = sorted(tables.configuration(runs), key=place)
     varying = [name for name in names if name not in NO_NUMBER and runs[name].nunique(dropna=False) > 1]
     found: list[str] = []
     for name in sorted(varying, key=lambda name: name != "seed"):  # the seed is what its streams repeat
         if not _follows(runs, name) and not any(_repeats(runs[name], runs[other]) for other in found):
             found.append(name)
-    return sorted(found, key=_place)
+    return sorted(found, key=place)
 
 
 def is_seed(name: str) -> bool:
     return name.split(".")[0] in ("seed", "seeds")
 
 
-def _place(name: str) -> tuple:
+def place(name: str) -> tuple:
+    """Where a setting stands in every table: what is sorted by."""
     part = name.split(".")[0]
     return is_seed(name), FIRST.index(part) if part in FIRST else len(FIRST), name
 

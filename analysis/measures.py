@@ -14,7 +14,7 @@ from analysis.digests import INIT, TRAINED, digests, nearest
 LOSSES = ("test/loss", "validation/loss", "train/loss")
 ERRORS = ("test/error", "validation/error")
 STAGES = {"horizon": "horizon", "decay": "decay_per_step"}
-GRADIENT = tuple(f"{name}_{stage}" for name in STAGES for stage in (INIT, TRAINED))
+GRADIENT = tuple(f"{name}/{stage}" for name in STAGES for stage in (INIT, TRAINED))
 SECONDS = "wall_seconds"
 HIGH = ("accuracy", "f1", "auc", "correct", "bleu")  # the metrics of which more is better
 
@@ -83,8 +83,8 @@ def measured(runs: pd.DataFrame, folder: Path, metrics: Collection[str]) -> pd.D
         if "task.length" in runs:
             at["horizon"] = at["horizon"].mask(bound & at["horizon"].isna(), runs["task.length"])
         gone = diverged if stage == TRAINED else pd.Series(False, runs.index)
-        columns |= {f"{name}_{stage}": at[of].astype(float).mask(gone) for name, of in STAGES.items()}
-        columns[f"horizon_{stage}_censored"] = bound & ~gone
+        columns |= {f"{name}/{stage}": at[of].astype(float).mask(gone) for name, of in STAGES.items()}
+        columns[f"horizon/{stage}_censored"] = bound & ~gone
     columns |= {name: runs[name].astype(float).where(finished).mask(diverged, _worst(name)) for name in metrics}
     return runs.drop(columns=[name for name in columns if name in runs]).join(pd.DataFrame(columns))
 

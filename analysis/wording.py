@@ -11,10 +11,10 @@ from analysis.intervals import held
 
 NAMES = {
     "task.length": "T",
-    "horizon_init": "horizon, init",
-    "horizon_trained": "horizon, trained",
-    "decay_init": "decay, init",
-    "decay_trained": "decay, trained",
+    "horizon/init": "horizon, init",
+    "horizon/trained": "horizon, trained",
+    "decay/init": "decay, init",
+    "decay/trained": "decay, trained",
     "wall_seconds": "seconds",
 }
 GRADIENTS = (
@@ -38,8 +38,8 @@ def setting(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def condition(settings: dict[str, Any]) -> str:
-    return " ".join(f"{name}={setting(value)}" for name, value in settings.items()) or "the one configuration"
+def number(value: float, censored: bool = False) -> str:
+    return Spread(value, value, value, 0 if math.isnan(value) else 1, censored).text()
 
 
 def plain(row: dict[str, Any], name: str, intervals: bool = True) -> str:
