@@ -143,9 +143,8 @@ def _apart(table: pd.DataFrame, name: str, best: str, within: Sequence[str]) -> 
     if best == "high":
         low, high = -high, -low
     marked = pd.Series(False, table.index)
-    groups = table.groupby(list(within), dropna=False, sort=False).groups.values() if within else [table.index]
-    for group in groups:
-        there = [row for row in group if seeds[row] > 0]
+    for _, group in configurations(table, within):
+        there = [row for row in group.index if seeds[row] > 0]
         if len(there) < 2 or seeds[there].min() < ENOUGH:
             continue
         first = high[there].idxmin()

@@ -41,9 +41,7 @@ def pages(
     """
     every, each = (changes[changes["of"] == of] for of in ("all", "configuration"))
     shared = list(changes)[1 : changes.columns.get_loc("quantity")]
-    what = "; ".join(
-        f"{name} {', '.join(f'{a} in A and {b} in B' for a, b in pairs)}" for name, pairs in differ.items()
-    )
+    what = ", ".join(f"{name} ({'; '.join(f'{a} and {b}' for a, b in pairs)})" for name, pairs in differ.items())
     about = f"A is {names[0]}, B is {names[1]}; they differ in {what or 'no setting'}."
     gradients = " ".join(["", GRADIENTS, "A change takes a lower bound as the value."])
     note = (

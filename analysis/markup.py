@@ -48,7 +48,7 @@ def latex(table: pd.DataFrame, note: str, best: pd.DataFrame | None = None) -> s
     return "\n".join(
         [
             r"% \usepackage{booktabs,longtable}; wide: put it into landscape (package pdflscape)",
-            r"{\scriptsize\setlength{\tabcolsep}{3pt}\setlength{\LTcapwidth}{\linewidth}",
+            r"{\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\LTcapwidth}{\linewidth}",
             rf"\begin{{longtable}}{{{'l' * table.shape[1]}}}",
             rf"\caption{{{_escape(note)}}}\\",
             r"\toprule",
@@ -81,7 +81,7 @@ def _line(cell: object) -> str:
 
 def _escape(cell: object) -> str:
     text = "".join(LATEX.get(character, character) for character in _line(cell))
-    text = text.replace(r"$>$= ", r"$\geq$").replace("`", "")
+    text = text.replace(r"$>$= ", r"$\geq$ ").replace("`", "")
     return NUMBER.sub(_typeset, text)
 
 

@@ -104,8 +104,8 @@ def caption(table: pd.DataFrame, within: Sequence[str], names: Sequence[str]) ->
 def left_out(table: pd.DataFrame) -> str:
     counts = {name: int(table[name].sum()) for name in OUTCOMES}
     missing = [f"{n} {name}" for name, n in counts.items() if n and name not in tables.FINISHED]
-    seen = f"{sum(counts[name] for name in tables.FINISHED)} finished runs of {len(table)} configurations"
-    return f"{seen}; left out: {', '.join(missing) or 'none'}"
+    finished = sum(counts[name] for name in tables.FINISHED)
+    return f"finished runs: {finished}; configurations: {len(table)}; left out: {', '.join(missing) or 'none'}"
 
 
 if __name__ == "__main__":
