@@ -163,7 +163,8 @@ def _exploding(scalars: Scalars, outcome: str | None) -> Verdict | None:
     name = max(found, key=lambda name: -math.inf if math.isnan(found[name]) else found[name], default=None)
     if name is None or not found[name] >= EXPLODED:
         return None
-    text = f"the gradient grows by 10^{found[name]:.1f} from the loss to the far end of {_place(name)} (threshold: 10^3)"
+    growth = f"the gradient grows by 10^{found[name]:.1f} from the loss back to the far end"
+    text = f"{growth} of {_place(name)} (threshold: 10^3)"
     return Verdict("exploding", found[name], EXPLODED, text)
 
 

@@ -73,9 +73,7 @@ def read_run(path: Path, measured: Profiles) -> Run:
     head = nearest(scalars)
     reached = measured.reach.get(head, T)
     found = verdict(scalars, reached, row["outcome"])
-    predicted = {
-        name.removeprefix("predicted."): finite(v) for name, v in row.items() if name.startswith("predicted.")
-    }
+    predicted = {name.removeprefix("predicted."): finite(v) for name, v in row.items() if name.startswith("predicted.")}
     drawn = {
         "run": path.name,
         "outcome": row["outcome"],
