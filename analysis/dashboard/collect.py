@@ -95,13 +95,18 @@ class Collector:
         except tables.UNREADABLE as error:
             run, more = None, [f"{type(error).__name__}: {error}".splitlines()[0]]
         self._runs[path] = stamp, run, [*warned, *more]
-        return before is None or before[1:] != self._runs[path][1:]
+        return before is None or _seen(*before[1:]) != _seen(run, [*warned, *more])
 
     def _measured(self, path: Path) -> tuple[Profiles, list[str]]:
         stamp = _stamp(path, ["profiles.npz"])
         if path not in self._profiles or self._profiles[path][0] != stamp:
             self._profiles[path] = stamp, *quietly(read_profiles, path)
         return self._profiles[path][1:]
+
+
+def _seen(run: Run | None, warned: list[str]) -> tuple:
+    """What tells a run from what it was: not its row, whose NaN is never the same."""
+    return (warned, run and run.drawn, run and run.series)
 
 
 def _stamp(path: Path, names: tuple[str, ...] | list[str]) -> Stamp:
@@ -147,10 +152,11 @@ def drawn(runs: list[Run]) -> dict[str, Any]:
 
 def _place(name: tuple[int, str, str]) -> tuple:
     layer, direction, part = name
-    ranks = [
-        order.index(one) if one in order else len(order) for one, order in ((direction, DIRECTIONS), (part, PARTS))
-    ]
-    return layer, *ranks, direction, part
+    return layer, _rank(direction, DIRECTIONS), _rank(part, PARTS)
+
+
+def _rank(one: str, order: tuple[str, ...]) -> tuple[int, str]:
+    return order.index(one) if one in order else len(order), one
 
 
 def _placed(run: Run, known: list[tuple[int, str, str]]) -> dict[str, Any] | None:

@@ -67,6 +67,7 @@ def read_run(path: Path, measured: Profiles) -> Run:
     """
     logged = tables.logged(path)
     scalars = by_name(logged)
+    seconds = scalars.pop("seconds", {})
     last = {name: next(reversed(of.values())) for name, of in scalars.items()}
     row = tables.row(path, (logged[-1][0] if logged else None, last))
     T = measured.T or row.get("task.length")
@@ -80,7 +81,7 @@ def read_run(path: Path, measured: Profiles) -> Run:
         "failure": row.get("failure"),
         "T": T,
         "step": row["steps_done"],
-        "seconds": finite(row.get("wall_seconds", math.nan)),
+        "seconds": finite(row.get("wall_seconds", max(seconds.values(), default=math.nan))),
         **_digest(scalars, head, -1),
         "init": _digest(scalars, head, 0) if head else None,
         "predicted": predicted or None,
