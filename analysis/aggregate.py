@@ -12,7 +12,7 @@ from analysis.digests import spread
 from analysis.intervals import LEVEL, wilson
 from analysis.measures import Quantity
 
-NO_NUMBER = ("device", "threads", "probes")  # two runs that differ in these alone are trained alike, to the last bits
+NO_NUMBER = ("device", "threads", "probes")  # runs that differ in these alone are trained alike, but for the last bits
 FIRST = ("task", "cell", "gate_bias", "init", "constraint", "network")  # parts, in the order of every table
 DIRECTIONS = ("forward", "backward", "bidirectional")
 OUTCOMES = (*tables.FINISHED, "running", "failed", "unfinished")

@@ -11,9 +11,7 @@ from analysis.cli import folder_of
 
 def test_axes_are_the_settings_that_vary_seeds_last(tmp_path, fabricate):
     for k, (cell, T, seed) in enumerate((c, T, s) for c in ("elman", "lstm") for T in (20, 40) for s in (0, 1)):
-        probes = (
-            {"drive": {"_target_": "a.drive"}} if k % 3 else {}
-        )  # a sweep that was begun before there was this probe
+        probes = {"drive": {"_target_": "a.drive"}} if k % 3 else {}  # begun before there was this probe
         settings = {
             "probes": probes,
             "seeds": {"init": seed, "data": seed},
