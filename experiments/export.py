@@ -23,9 +23,8 @@ from typing import Any, Self
 import numpy as np
 
 from analysis import cli, tables
+from analysis.folders import left_out
 from analysis.tables.blocks import blocks
-from analysis.tables.folders import left_out
-from experiments.status import experiment
 
 ROWS = 2**20  # of a row group
 STATISTICS = dict.fromkeys(tables.STATISTICS, "double")  # log10 of a norm over the samples
@@ -189,7 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ImportError:
         parser.error("--parquet needs pyarrow, which the extra `export` installs: pip install -e '.[export]'")
     try:
-        for path in export(experiment(options.outputs, options.name), options.parquet):
+        for path in export(cli.folder_of(options.outputs, options.name), options.parquet):
             print(path)
     except ValueError as error:
         parser.error(str(error))

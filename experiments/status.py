@@ -7,25 +7,24 @@ Failed, killed and missing runs are tried again by the command that started the 
 """
 
 import argparse
-import difflib
 import sys
 import time
 from pathlib import Path
 
 from analysis import cli
+from analysis.folders import SWEEPS, run_folders
 from experiments import display
 from experiments.report import Report, Target, conditions
 from experiments.standing import Watch
-from experiments.sweeps import PLACE, Sweep
+from experiments.sweeps import Sweep
 
 EVERY = 2.0  # seconds between two looks
-FILES = ("config.json", "done.json", "failed.json", "running.json")  # of a run folder
 
 
 def readable_sweeps(folder: Path) -> list[Sweep]:
     """The sweeps of an experiment, the newest first; what is no manifest is passed over."""
     found = []
-    for file in sorted((folder / PLACE).glob("*.json")):
+    for file in sorted((folder / SWEEPS).glob("*.json")):
         try:
             found.append(Sweep.read(file))
         except (OSError, ValueError, TypeError, KeyError):
@@ -33,28 +32,8 @@ def readable_sweeps(folder: Path) -> list[Sweep]:
     return sorted(found, key=lambda sweep: sweep.started, reverse=True)
 
 
-def run_folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if any((path / name).exists() for name in FILES))
-
-
 def listed(names: list[str]) -> str:
     return "there is " + ", ".join(names) if names else "there is none"
-
-
-def experiment(outputs: Path, name: str) -> Path:
-    """The folder of an experiment.
-
-    Raises:
-        ValueError: it holds neither runs nor sweeps; names those that do, the closest first.
-    """
-    folder = outputs / name
-    if folder.is_dir() and (run_folders(folder) or readable_sweeps(folder)):
-        return folder
-    if not outputs.is_dir():
-        raise ValueError(f"there is no folder {outputs}: name the one with the runs with --outputs")
-    others = sorted(p.name for p in outputs.iterdir() if p.is_dir() and (run_folders(p) or (p / PLACE).is_dir()))
-    close = difflib.get_close_matches(name, others, n=1)
-    raise ValueError(f"there are no runs in {folder}: " + (f"did you mean {close[0]}?" if close else listed(others)))
 
 
 def targeted(folder: Path, wanted: str | None = None, whole: bool = False) -> Target:
@@ -64,7 +43,7 @@ def targeted(folder: Path, wanted: str | None = None, whole: bool = False) -> Ta
         ValueError: nothing of the kind is there; names what is.
     """
     sweeps = readable_sweeps(folder)
-    there = run_folders(folder)
+    there = [path.name for path in run_folders(folder)]
     chosen = [s for s in sweeps if s.id.startswith(wanted or "")] if not whole else []
     if wanted and not chosen:
         raise ValueError(f"no sweep of {folder} is called {wanted}: {listed([s.id for s in sweeps])}")
@@ -131,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     try:
-        ask = Asker(targeted(experiment(options.outputs, options.name), options.sweep, options.all))
+        ask = Asker(targeted(cli.folder_of(options.outputs, options.name), options.sweep, options.all))
     except ValueError as error:
         parser.error(str(error))
     if options.watch:

@@ -21,10 +21,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from analysis.folders import SWEEPS
 from experiments.files import replace_json
 from experiments.records import run_id
-
-PLACE = "sweeps"  # beside the run folders of an experiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,7 @@ class Sweep:
 
     @property
     def file(self) -> Path:
-        return self.folder / PLACE / f"{self.id}.json"
+        return self.folder / SWEEPS / f"{self.id}.json"
 
     @property
     def stop(self) -> Path:
@@ -75,12 +74,12 @@ class Sweep:
 
 
 def stop_mark(folder: Path, sweep: str) -> Path:
-    return folder / PLACE / f"{sweep}.stop"
+    return folder / SWEEPS / f"{sweep}.stop"
 
 
 def sweeps(folder: Path) -> list[Sweep]:
     """All sweeps of an experiment, from the one started last."""
-    found = [Sweep.read(file) for file in sorted((folder / PLACE).glob("*.json"))]
+    found = [Sweep.read(file) for file in sorted((folder / SWEEPS).glob("*.json"))]
     return sorted(found, key=lambda sweep: sweep.started, reverse=True)
 
 

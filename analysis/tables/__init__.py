@@ -5,9 +5,9 @@ number, `profiles` one per point of a gradient profile. What a run has not writt
 be read is left out with a warning that names it. Nothing is computed here.
 """
 
+from analysis.folders import run_folders
 from analysis.tables.final import UNREADABLE
-from analysis.tables.folders import run_folders
-from analysis.tables.rows import FINISHED, RECORD, SCALES, configuration, flatten, runs
+from analysis.tables.rows import FINISHED, RECORD, SCALES, configuration, flatten, row, runs
 from analysis.tables.series import COLUMNS, DIRECTIONS, PARTS, STATISTICS, Loss, logged, profile, profiles, scalars
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "logged",
     "profile",
     "profiles",
+    "row",
     "run_folders",
     "runs",
     "scalars",

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from analysis.folders import left_out, run_folders
 from analysis.tables.final import UNREADABLE, number
-from analysis.tables.folders import left_out, run_folders
 
 STATISTICS = ("mean_log10", "log10_rms", "q10", "q50", "q90")
 DIRECTIONS = ("forward", "backward", "input", "output")  # the latter two of feed-forward layers

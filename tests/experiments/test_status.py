@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from analysis.folders import folder_of
 from experiments import status
 from experiments.report import Report
-from experiments.status import Asker, experiment, targeted
+from experiments.status import Asker, targeted
 from tests.experiments import folders
 from tests.experiments.holders import dead_pid, plant
 
@@ -161,11 +162,11 @@ def test_an_unknown_name_gets_the_closest_one_or_what_there_is(live):
     (outputs / "empty").mkdir()
     folders.done(outputs / "horizon", "a")
     with pytest.raises(ValueError, match=r"there are no runs in .*gain: did you mean gains"):
-        experiment(outputs, "gain")
+        folder_of(outputs, "gain")
     with pytest.raises(ValueError, match=r"there are no runs in .*empty: there is gains, horizon"):
-        experiment(outputs, "empty")
+        folder_of(outputs, "empty")
     with pytest.raises(ValueError, match=r"there is no folder .*elsewhere: name the one with the runs with --outputs"):
-        experiment(outputs / "elsewhere", "gains")
+        folder_of(outputs / "elsewhere", "gains")
 
 
 def test_the_command_prints_plain_text_or_json(live):
