@@ -15,7 +15,7 @@ from analysis.dashboard.collect import Collector, Progress
 from analysis.dashboard.page import html
 from analysis.dashboard.serve import PORT, Source, server
 
-SILENT = 2.0  # seconds of reading before it says so, and between two lines
+SILENT = 5.0  # seconds of reading before it says so, and between two lines
 LEFT_OUT = 5  # folders named at most
 
 
