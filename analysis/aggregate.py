@@ -1,6 +1,7 @@
 """What varies in a sweep, and its seeds brought together: one row per configuration, each number with its interval."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -118,6 +119,9 @@ def aggregate(
         row |= {"solved_low": low, "solved_high": high}
         for quantity in quantities:
             row |= _columns(quantity.name, finished, level)
+        if "verdict" in runs:
+            counts = Counter(sorted(finished["verdict"].dropna())).most_common()
+            row |= {"verdict": ", ".join(f"{name} {n}/{len(finished)}" for name, n in counts)}
         rows.append(row)
     table = pd.DataFrame(rows)
     for name, best in [("solved", "high"), *((q.name, q.best) for q in quantities if q.best)]:

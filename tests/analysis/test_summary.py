@@ -163,6 +163,19 @@ def test_the_gradient_is_that_of_the_recurrent_layer_nearest_to_the_input():
     assert list(found["decay_per_step"]) == [4.0, 2.0]
 
 
+def test_predictions_and_verdicts_have_columns_where_they_are_asked_for(tmp_path, fabricate):
+    for k, rate in enumerate((-0.5, -0.5, -0.01)):
+        path = fabricate.run(tmp_path / "sweep", f"a{k}", T=50, seed=k, slopes=(-0.1, rate))
+        done = json.loads((path / "done.json").read_text())
+        done["predicted"] = {"horizon": 30 + k, "decay_per_step": -0.1}
+        (path / "done.json").write_text(json.dumps(done))
+    command(tmp_path, "--show", "horizon", "verdict")
+    (said,) = cells(tmp_path)
+    assert list(said) == ["seeds", "horizon, predicted", "horizon, init", "horizon, trained", "verdict"]
+    assert said["horizon, predicted"] == "31 [30, 32]"
+    assert said["verdict"] == "vanishing 2/3, healthy 1/3"
+
+
 def test_one_seed_has_no_interval_and_the_caption_says_so(tmp_path, fabricate):
     fabricate.run(tmp_path / "sweep", "a", error=0.25)
     command(tmp_path)
