@@ -111,7 +111,7 @@ function seriesChips() {
   const chip = (of) => element("label", {},
     element("input", { type: "checkbox", checked: drawn.has(of), "data-of": String(of) }), seriesName(state.payload.series[of]));
   host.replaceChildren(host.querySelector("legend"), ...has.map(chip));
-  host.querySelector(`[data-of="${active}"]`)?.focus();
+  host.querySelector(`[data-of="${active}"]`)?.focus({ preventScroll: true });
 }
 
 function slider() {

@@ -29,7 +29,7 @@ function tableHead() {
   const active = document.activeElement?.closest?.("th")?.dataset.column;
   const pick = element("th", { scope: "col" }, element("span", { class: "hidden" }, "Selected"));
   table.querySelector("thead").replaceChildren(element("tr", { "aria-rowindex": "1" }, pick, ...heads));
-  if (active) heads[columns.findIndex((column) => column.name === active)]?.firstChild.focus();
+  if (active) heads[columns.findIndex((column) => column.name === active)]?.firstChild.focus({ preventScroll: true });
 }
 
 function sortBy(name, within) {
