@@ -14,8 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.intervals import trim
+
 INIT, TRAINED = "init", "trained"
 COLUMNS = ("decay_per_step", "half_life", "horizon", "horizon_censored", "log10_ratio")
+FEED_FORWARD = ("input", "output")
 NAME = re.compile(r"adjoint/L(\d+)/(forward|backward|input|output)/(\w+)/(\w+)")
 SERIES = ["run", "layer", "direction", "part", "stage"]
 
@@ -43,9 +46,27 @@ def digests(scalars: pd.DataFrame) -> pd.DataFrame:
     return table.rename_axis(columns=None).reset_index()
 
 
+def nearest(found: pd.DataFrame) -> pd.DataFrame:
+    """Of the table of `digests` the one series that stands for a run: that of the recurrent layer nearest to the input.
+
+    Forward comes before backward, and the part h before the others. The rows are one per run and stage.
+    """
+    rank = pd.DataFrame(
+        {
+            "feed-forward": found["direction"].isin(FEED_FORWARD),
+            "layer": found["layer"],
+            "direction": found["direction"] != "forward",
+            "part": found["part"] != "h",
+            "name": found["part"],
+        }
+    )
+    first = rank.sort_values(list(rank)).index
+    return found.loc[first].drop_duplicates(["run", "stage"]).sort_values(["run", "stage"], ignore_index=True)
+
+
 @dataclass(frozen=True)
 class Spread:
-    """Median and range over seeds; a `_censored` number is a lower bound."""
+    """Median and range over seeds, or what is left of it; a `_censored` number is a lower bound."""
 
     median: float
     low: float
@@ -71,20 +92,23 @@ class Spread:
         return median if self.runs == 1 else f"{median} [{low}, {high}]"
 
 
-def spread(values: Iterable[float], censored: Iterable[float] | None = None) -> Spread:
+def spread(values: Iterable[float], censored: Iterable[float] | None = None, level: float | None = None) -> Spread:
     """Median, smallest and largest of the values; NaN is left out, infinities count.
 
     Args:
-        censored: 1 for each value that is a lower bound. All of these must be at least as large as the others, as
-            horizons of one T are; then the median is a lower bound as soon as its upper middle value is one.
+        level: leave out as many values at each end as an interval of the median at this level can do without, see
+            `analysis.intervals.trim`; none if None.
+        censored: 1 for each value that is a lower bound. A number is one as soon as a value up to it is.
     """
     value = np.asarray(list(values), float)
     bound = np.zeros(len(value), bool) if censored is None else np.asarray(list(censored), float) == 1
     order = np.lexsort((bound, value))[: np.count_nonzero(~np.isnan(value))]  # NaN sorts last
-    value, bound = value[order], bound[order]
+    value, bound = value[order], np.logical_or.accumulate(bound[order])
     n = len(value)
     if n == 0:
         return Spread(math.nan, math.nan, math.nan, 0)
     lower, upper = float(value[(n - 1) // 2]), float(value[n // 2])
     median = lower if lower == upper else (lower + upper) / 2
-    return Spread(median, float(value[0]), float(value[-1]), n, *map(bool, (bound[n // 2], bound[0], bound[-1])))
+    low = 0 if level is None else trim(n, level)
+    ends = float(value[low]), float(value[n - 1 - low])
+    return Spread(median, *ends, n, *map(bool, (bound[n // 2], bound[low], bound[n - 1 - low])))

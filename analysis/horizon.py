@@ -18,6 +18,7 @@ from analysis import cli, markup, style, tables
 from analysis.configurations import LAYER, configurations, curves, table
 from analysis.digests import digests
 from analysis.horizon_figures import map_figure, networks_figure, profiles_figure, shown
+from analysis.selection import select
 
 COLUMNS = {
     "task": "task",
@@ -101,31 +102,6 @@ def _curves(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
     if not pieces:
         raise ValueError(f"{folder} holds no profiles.npz that can be read")
     return pd.concat(pieces, ignore_index=True)
-
-
-def select(runs: pd.DataFrame, scale: str | None, where: list[str]) -> pd.DataFrame:
-    """Runs of one scale, by default the largest of which one is finished, that have the values asked for; says so."""
-    for condition in where:
-        name, _, value = condition.partition("=")
-        if name not in runs:
-            raise ValueError(f"--where needs NAME=VALUE with a setting of the runs, got {condition!r}")
-        runs = runs[runs[name].map(lambda v, value=value: _equal(v, value)).astype(bool)]
-    finished = runs[runs["outcome"].isin(tables.FINISHED)]
-    present = [s for s in tables.SCALES if s in set(finished["scale"])]
-    if not present or (scale is not None and scale not in present):
-        counts = ", ".join(f"{n} {s} {o}" for (s, o), n in runs.groupby(["scale", "outcome"]).size().items())
-        raise ValueError(f"no finished run{f' of scale {scale}' if scale else ''}; there are: {counts or 'none'}")
-    chosen = runs[runs["scale"] == (scale or present[-1])]
-    counts = ", ".join(f"{n} {outcome}" for outcome, n in chosen["outcome"].value_counts().items())
-    print(f"scale {scale or present[-1]}: {len(chosen)} runs ({counts})")
-    return chosen
-
-
-def _equal(setting: object, text: str) -> bool:
-    try:
-        return float(setting) == float(text)  # 1e-3 is 0.001
-    except (TypeError, ValueError):
-        return str(setting).lower() == text.lower()
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
             "a threshold of half to ten times the usual norm (Pascanu et al., 2013, section 3.2)",
             "clip=norm clip.threshold=10",
         ),
-        Remedy("learning rate and threshold only count as a product: a smaller rate", "optimizer.lr=0.0003"),
+        Remedy("a smaller learning rate: with SGD each step is as long as rate times threshold", "optimizer.lr=0.0003"),
         _ORTHOGONAL,
         Remedy("gates, whose gradient is smoother", "cell=lstm"),
     ),
@@ -133,22 +133,18 @@ def nearest(names: Iterable[str]) -> str | None:
 
 
 def verdict(scalars: Scalars, T: int | None, outcome: str | None = None) -> Verdict | None:
-    """The verdict on a run, finished or not; None if nothing was probed yet.
+    """The verdict on a run, finished or not; None where nothing was probed yet, or the loss has no gradient any more.
 
     Args:
         scalars: from `by_name`.
-        T: steps of the nearest layer that the last scored step can reach; None if unknown.
-        outcome: of the run; `solved` tells a gradient that is zero because nothing is left to learn.
+        T: steps of the layer nearest to the input that the last scored step can reach: those of an encoder, not of its
+            decoder. None if unknown.
+        outcome: of the run, of which only `diverged` counts.
     """
     head = nearest(scalars)
     if head is None:
         return None
-    return (
-        _exploding(scalars, outcome)
-        or _clip_limited(scalars)
-        or _saturated(scalars)
-        or _vanishing(scalars, head, T, outcome)
-    )
+    return _exploding(scalars, outcome) or _clip_limited(scalars) or _saturated(scalars) or _vanishing(scalars, head, T)
 
 
 def _exploding(scalars: Scalars, outcome: str | None) -> Verdict | None:
@@ -163,7 +159,8 @@ def _exploding(scalars: Scalars, outcome: str | None) -> Verdict | None:
     name = max(found, key=lambda name: -math.inf if math.isnan(found[name]) else found[name], default=None)
     if name is None or not found[name] >= EXPLODED:
         return None
-    text = f"the gradient grows by 10^{found[name]:.1f} from the loss to the far end of {_place(name)} (threshold: 10^3)"
+    growth = f"the gradient grows by 10^{found[name]:.1f} from the loss back to the far end"
+    text = f"{growth} of {_place(name)} (threshold: 10^3)"
     return Verdict("exploding", found[name], EXPLODED, text)
 
 
@@ -189,17 +186,17 @@ def _saturated(scalars: Scalars) -> Verdict | None:
     return Verdict("saturated", found[name], SATURATED, text)
 
 
-def _vanishing(scalars: Scalars, head: str, T: int | None, outcome: str | None) -> Verdict | None:
+def _vanishing(scalars: Scalars, head: str, T: int | None) -> Verdict | None:
     horizon, censored = (_last(scalars.get(f"{head}/{name}", {})) for name in ("horizon", "horizon_censored"))
-    zero = math.isnan(horizon) and outcome != "solved"
-    if zero:
-        return Verdict("vanishing", 0.0, REACHED * (T or 1), f"no gradient at the last scored step in {_place(head)}")
     T = int(horizon) if censored == 1 and not math.isnan(horizon) else T
     if T is None:
         return None
     least = REACHED * T
     if math.isnan(horizon):
-        return Verdict("healthy", None, least, "nothing is left to learn: the gradient at the last scored step is 0")
+        others = [_last(of) for name, of in scalars.items() if _recurrent(name, "horizon")]
+        if all(map(math.isnan, others)):
+            return None
+        return Verdict("vanishing", 0.0, least, f"no gradient at all comes down to {_place(head)}")
     if censored == 1:
         text = "a single step: nothing to vanish over" if T == 1 else f"in all {T} steps it does not fall by 1000"
         return Verdict("healthy", horizon, least, f"the gradient arrives: {text}")

@@ -45,8 +45,8 @@ def sections(chart_id: Callable[[str], str]) -> list[Any]:
     def lines(title: str, *names: str, log: bool = False) -> wr.LinePlot:
         return wr.LinePlot(title=title, x=STEP, y=list(names), log_y=log)
 
-    def digest(title: str, ending: str) -> wr.LinePlot:
-        return wr.LinePlot(title=title, x=STEP, metric_regex=f"adjoint/L.*/{ending}$")
+    def each(title: str, of: str, ending: str) -> wr.LinePlot:
+        return wr.LinePlot(title=title, x=STEP, metric_regex=f"{of}/L.*/{ending}$")
 
     def chart(name: str) -> wr.CustomChart:
         return wr.CustomChart(
@@ -75,9 +75,10 @@ def sections(chart_id: Callable[[str], str]) -> list[Any]:
         "Gradient through time": [
             chart("heatmap"),
             chart("profile"),
-            digest("Decay per step (decades)", "decay_per_step"),
-            digest("Effective horizon (steps)", "horizon"),
-            digest("log10 of the ratio first to last", "log10_ratio"),
+            each("Decay per step (decades)", "adjoint", "decay_per_step"),
+            each("Effective horizon (steps)", "adjoint", "horizon"),
+            each("log10 of the ratio first to last", "adjoint", "log10_ratio"),
+            each("Share of units that are saturated", "state", "saturated"),
             wr.MediaBrowser(title="Profiles of runs that took a while", media_keys=["figure"]),
         ],
         "Horizon": [

@@ -12,6 +12,7 @@ from analysis import tables
 from analysis.aggregate import axes
 from analysis.dashboard.one import Profiles, Run, finite, quietly, read_profiles, read_run
 from analysis.folders import FILES, no_runs
+from analysis.tables import DIRECTIONS, PARTS, SCALES
 from analysis.verdict import REMEDIES, RULES
 
 FORMAT = 1
@@ -26,70 +27,86 @@ Progress = Callable[[int, int], None]
 class Collector:
     """Reads the runs of a folder, again and again while they run.
 
-    A run that nothing has changed in since the last time is not read again, unless it runs: such a one may have died.
+    A run in whose folder nothing has changed is not read again, unless it runs: such a one may have died.
+
+    Args:
+        scale: only runs of this scale are shown; all if None.
 
     Attributes:
-        left_out: why a run is not shown, or its profiles are not, by its id; from the last `collect`.
+        left_out: why a run is not shown, or its profiles are not, by its id.
     """
 
     def __init__(self, folder: str | Path, scale: str | None = None) -> None:
         self.folder = Path(folder)
-        self.left_out: dict[str, str] = {}
         self._scale = scale
         self._runs: dict[Path, tuple[Stamp, Run | None, list[str]]] = {}
         self._profiles: dict[Path, tuple[Stamp, Profiles, list[str]]] = {}
 
-    def collect(self, live: bool = False, progress: Progress = lambda done, of: None) -> dict[str, Any]:
-        """The payload as it stands now; with no run in it if none can be read and it is live.
+    def refresh(self, progress: Progress = lambda done, of: None) -> bool:
+        """Take in what has changed since the last time, and return whether anything has.
 
         Args:
-            live: it will be asked for again; `read` then holds the time.
             progress: told how many of how many folders are read.
-
-        Raises:
-            ValueError: no run can be read, or none of the scale, and it is not live.
         """
         paths = list(tables.run_folders(self.folder)) if self.folder.is_dir() else []
-        self.left_out, runs = {}, []
+        changed = [path for path in self._runs if path not in paths]
+        for path in changed:
+            del self._runs[path]
+            self._profiles.pop(path, None)
         for k, path in enumerate(paths):
             progress(k, len(paths))
-            run, warned = self._read(path)
-            if warned:
-                self.left_out[path.name] = "; ".join(warned)
-            if run is not None:
-                runs.append(run)
-        self._runs = {path: self._runs[path] for path in paths}
-        self._profiles = {path: one for path, one in self._profiles.items() if path in self._runs}
-        there = sorted({str(run.row["scale"]) for run in runs})
-        chosen = [run for run in runs if self._scale in (None, run.row["scale"])]
-        if not chosen and not live:
-            if there:
-                raise ValueError(f"no run of scale {self._scale}; there are: {', '.join(there)}")
-            reasons = "".join(f"; {name}: {reason}" for name, reason in list(self.left_out.items())[:1])
-            raise ValueError(no_runs(self.folder) + reasons)
-        name = self.folder.resolve().name
-        about = {"format": FORMAT, "name": name, "live": live, "read": round(time.time()) if live else None}
-        return {**about, **payload(chosen), "left_out": self.left_out}
+            if self._read(path):
+                changed.append(path)
+        return bool(changed)
 
-    def _read(self, path: Path) -> tuple[Run | None, list[str]]:
+    @property
+    def left_out(self) -> dict[str, str]:
+        return {path.name: "; ".join(warned) for path, (_, _, warned) in sorted(self._runs.items()) if warned}
+
+    def payload(self, live: bool = False) -> dict[str, Any]:
+        """What the last `refresh` found, as the page draws it.
+
+        Args:
+            live: it will be asked for again: `read` holds the time, and having no run yet is no error.
+
+        Raises:
+            ValueError: there is no run to show, and it is not live.
+        """
+        there = [run for _, (_, run, _) in sorted(self._runs.items()) if run is not None]
+        runs = [run for run in there if self._scale in (None, run.row["scale"])]
+        if there and not runs and not live:
+            scales = ", ".join(sorted({str(run.row["scale"]) for run in there}))
+            raise ValueError(f"{self.folder} has no run of scale {self._scale}; there are: {scales}")
+        if not runs and not live:
+            first = next((f" ({name}: {reason})" for name, reason in self.left_out.items()), "")
+            raise ValueError(no_runs(self.folder) + first)
+        about = {"format": FORMAT, "name": self.folder.resolve().name, "live": live}
+        return {**about, "read": round(time.time()) if live else None, **drawn(runs), "left_out": self.left_out}
+
+    def _read(self, path: Path) -> bool:
+        """Whether the run is another than before."""
         stamp = _stamp(path, FILES)
-        if path in self._runs:
-            before, run, warned = self._runs[path]
-            if before == stamp and (run is None or run.row["outcome"] != "running"):
-                return run, warned
+        before = self._runs.get(path)
+        if before is not None and before[0] == stamp and (before[1] is None or before[1].row["outcome"] != "running"):
+            return False
         measured, warned = self._measured(path)
         try:
             run, more = quietly(read_run, path, measured)
         except tables.UNREADABLE as error:
             run, more = None, [f"{type(error).__name__}: {error}".splitlines()[0]]
         self._runs[path] = stamp, run, [*warned, *more]
-        return run, [*warned, *more]
+        return before is None or _seen(*before[1:]) != _seen(run, [*warned, *more])
 
     def _measured(self, path: Path) -> tuple[Profiles, list[str]]:
         stamp = _stamp(path, ["profiles.npz"])
         if path not in self._profiles or self._profiles[path][0] != stamp:
             self._profiles[path] = stamp, *quietly(read_profiles, path)
         return self._profiles[path][1:]
+
+
+def _seen(run: Run | None, warned: list[str]) -> tuple:
+    """What tells a run from what it was: not its row, whose NaN is never the same."""
+    return (warned, run and run.drawn, run and run.series)
 
 
 def _stamp(path: Path, names: tuple[str, ...] | list[str]) -> Stamp:
@@ -103,20 +120,20 @@ def _stamp(path: Path, names: tuple[str, ...] | list[str]) -> Stamp:
     return tuple(found)
 
 
-def payload(runs: list[Run]) -> dict[str, Any]:
-    """What is drawn of these runs, in plain values; see the page for what it does with them."""
+def drawn(runs: list[Run]) -> dict[str, Any]:
+    """What is drawn of these runs, in plain values."""
     rows = [run.row for run in runs]
     known = sorted({name for run in runs for name in run.series}, key=_place)
     varying, common = settings(rows)
     metric = chosen_metric(rows)
-    drawn = []
+    found = []
     for run in runs:
         row = run.row
         loss = next((row[name] for name in LOSSES if name in row), math.nan)
         value = next((row[n] for n in (metric, f"validation/{metric.partition('/')[2]}") if n in row), math.nan)
         own = {"settings": [plain(row.get(axis["name"])) for axis in varying]}
         own |= {"loss": finite(loss), "metric": finite(value), "profiles": _placed(run, known)}
-        drawn.append(run.drawn | own)
+        found.append(run.drawn | own)
     verdicts = {
         name: {"rule": rule, "remedies": [{"text": r.text, "try": r.overrides} for r in REMEDIES[name]]}
         for name, rule in RULES.items()
@@ -129,17 +146,17 @@ def payload(runs: list[Run]) -> dict[str, Any]:
         "best": "high" if any(word in metric.lower() for word in HIGHER) else "low",
         "verdicts": verdicts,
         "series": [{"layer": layer, "direction": direction, "part": part} for layer, direction, part in known],
-        "runs": drawn,
+        "runs": found,
     }
 
 
 def _place(name: tuple[int, str, str]) -> tuple:
     layer, direction, part = name
-    ranks = [order.index(one) if one in order else len(order) for one, order in zip(name[1:], ORDERS, strict=True)]
-    return layer, *ranks, direction, part
+    return layer, _rank(direction, DIRECTIONS), _rank(part, PARTS)
 
 
-ORDERS = (tables.DIRECTIONS, tables.PARTS)
+def _rank(one: str, order: tuple[str, ...]) -> tuple[int, str]:
+    return order.index(one) if one in order else len(order), one
 
 
 def _placed(run: Run, known: list[tuple[int, str, str]]) -> dict[str, Any] | None:
@@ -164,7 +181,7 @@ def settings(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str
     for name, short in zip(names, shorts, strict=True):
         values = {value for row in rows if (value := plain(row.get(name))) is not None}
         numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        rank = tables.SCALES.index if name == "scale" and values <= set(tables.SCALES) else None if numeric else str
+        rank = SCALES.index if name == "scale" and values <= set(SCALES) else None if numeric else str
         label = short if shorts.count(short) == 1 else name
         found.append({"name": name, "label": label, "numeric": numeric, "values": sorted(values, key=rank)})
     same = [name for name in tables.configuration(frame) if frame[name].nunique(dropna=False) == 1]

@@ -67,22 +67,21 @@ def read_run(path: Path, measured: Profiles) -> Run:
     """
     logged = tables.logged(path)
     scalars = by_name(logged)
+    seconds = scalars.pop("seconds", {})
     last = {name: next(reversed(of.values())) for name, of in scalars.items()}
     row = tables.row(path, (logged[-1][0] if logged else None, last))
     T = measured.T or row.get("task.length")
     head = nearest(scalars)
     reached = measured.reach.get(head, T)
     found = verdict(scalars, reached, row["outcome"])
-    predicted = {
-        name.removeprefix("predicted."): finite(v) for name, v in row.items() if name.startswith("predicted.")
-    }
+    predicted = {name.removeprefix("predicted."): finite(v) for name, v in row.items() if name.startswith("predicted.")}
     drawn = {
         "run": path.name,
         "outcome": row["outcome"],
         "failure": row.get("failure"),
         "T": T,
         "step": row["steps_done"],
-        "seconds": finite(row.get("wall_seconds", math.nan)),
+        "seconds": finite(row.get("wall_seconds", max(seconds.values(), default=math.nan))),
         **_digest(scalars, head, -1),
         "init": _digest(scalars, head, 0) if head else None,
         "predicted": predicted or None,

@@ -67,8 +67,9 @@ def edges(steps: int, bins: int) -> np.ndarray:
     """Where at most so many bins begin and end: width 1 in their first half, then in proportion to the distance."""
     if steps <= bins:
         return np.arange(steps + 1)
-    unit = max(1, bins // 2)
-    far = np.geomspace(unit, steps, bins - unit + 1).round().astype(int)
+    unit = bins // 2
+    far = np.geomspace(max(1, unit), steps, bins - unit + 1).round().astype(int)
+    far[0] = unit
     return np.unique(np.concatenate([np.arange(unit), far]))
 
 
@@ -86,7 +87,7 @@ def time_bins(lag: np.ndarray, here: np.ndarray, bins: int = BINS) -> tuple[np.n
     origin = int(near[lag[near].argmin()]) if len(near) else int(np.abs(lag).argmin())
     rising = T > 1 and lag[1] > lag[0]
     before, after = (T - origin, origin) if rising else (origin + 1, T - origin - 1)  # towards the loss, and beyond it
-    beyond = min(after, bins // 4)
+    beyond = min(after, max(1, bins // 4, bins - before))
     towards = edges(before, bins - beyond)
     away = edges(after, beyond)[1:] if after else np.zeros(0, int)
     distance = np.concatenate([-away[::-1], towards])

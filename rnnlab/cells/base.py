@@ -29,6 +29,7 @@ class Cell(nn.Module, ABC):
         gradients  gradients(tape, before, a, delta) -> {name: gradient}                 all rows at once
         compiled   kernel, the name of its loops in `rnnlab.kernels`
         parallel   diagonal(weights, tape): of a linear, elementwise recurrence; then all steps of a block run at once
+        saturation slopes(tape, after): how far each unit's nonlinearity is open, for a probe
 
     The `tape` [N, R] is what `advance` records of a step for the way back: the drive itself unless a cell does better.
     `delta` [N, D] is what `pull` leaves behind: the gradient of the gates' pre-activations, from which `drive` and
@@ -124,6 +125,11 @@ class Cell(nn.Module, ABC):
     def parts(self, tape: Tensor, before: Tensor, after: Tensor, a: Tensor) -> dict[str, Tensor]:
         """The adjoint [N, S] as people report it: name -> [N, H]."""
         return {"h": self.hidden(a)}
+
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor | None:
+        """The slope of each unit's nonlinearity over its largest, [N, .] in [0, 1], of all rows; None if the cell has
+        none, or does not say."""
+        return None
 
     # ---- forward, in place
 

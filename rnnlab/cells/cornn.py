@@ -68,6 +68,9 @@ class CoRNN(Cell):
         y, z = a.chunk(2, -1)
         return {"h": y, "z": torch.add(z, y, alpha=self.dt)}
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor:
+        return 1 - tape * tape
+
     def weights(self) -> tuple[Tensor, ...]:
         return self.W.contiguous(), self.Wz.contiguous(), self.W.t().contiguous(), self.Wz.t().contiguous()
 

@@ -92,6 +92,11 @@ class DeepTransition(Cell):
         *between, last = (f.parts(*run, a_j) for (f, *run), (_, _, a_j) in adjoints)
         return last | {f"h{j}": found["h"] for j, found in enumerate(between, 1)}
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor | None:
+        """Of the units of all maps, [N, m .]."""
+        found = [f.slopes(own, new) for f, own, _, new in self._each(tape, tape)]
+        return None if found[0] is None else torch.cat(found, -1)
+
     def _later_inputs(self, s: Tensor) -> list[Tensor]:
         """What comes into each map but the first: nothing (0), and with the shortcut h_{t-1} into the last."""
         nothing = [s.new_zeros(len(s), 1)] * (len(self.maps) - 1 - self.shortcut)

@@ -82,6 +82,12 @@ class Elman(Cell):
     def step(self, z: Tensor, s: Tensor) -> Tensor:
         return self.g(torch.addmm(z, s, self.W.t()), *self.thresholds)
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor | None:
+        if self.activation == "identity":
+            return None
+        slope = self.slope(after)
+        return 4 * slope if self.activation == "sigmoid" else slope
+
     def weights(self) -> tuple[Tensor, ...]:
         return self.W.contiguous(), self.W.t().contiguous(), *self.thresholds
 

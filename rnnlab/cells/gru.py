@@ -39,6 +39,11 @@ class GRU(Cell):
         n = torch.addcmul(z[:, 2 * H :], r, q).tanh()
         return torch.lerp(n, s, u)
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor:
+        """Of the candidate n."""
+        n = tape[:, 2 * self.size : 3 * self.size]
+        return 1 - n * n
+
     def weights(self) -> tuple[Tensor, ...]:
         H = self.size
         W = self.W

@@ -63,6 +63,9 @@ class IndRNN(Cell):
         u = self.u if self.bound is None else self.u.clamp(-self.bound, self.bound)
         return self.g(torch.addcmul(z, s, u))
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor:
+        return self.slope(after)
+
     def weights(self) -> tuple[Tensor, ...]:
         if self.bound is not None:
             self.u.data.clamp_(-self.bound, self.bound)

@@ -34,6 +34,9 @@ class Leaky(Cell):
     def step(self, z: Tensor, s: Tensor) -> Tensor:
         return torch.lerp(s, torch.addmm(z, s, self.W.t()).tanh(), self.leak)
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor:
+        return 1 - tape * tape
+
     def weights(self) -> tuple[Tensor, ...]:
         return self.W.contiguous(), self.W.t().contiguous()
 

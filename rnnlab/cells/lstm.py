@@ -45,6 +45,11 @@ class LSTM(Cell):
         o, m = tape[:, 3 * self.size : 4 * self.size], tape[:, 4 * self.size :]
         return torch.addcmul(o, o * m, m, value=-1)  # dh/dc = o (1 - tanh^2 c)
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor:
+        """Of tanh(c'), on the way out of the memory."""
+        m = tape[:, -self.size :]
+        return 1 - m * m
+
     def weights(self) -> tuple[Tensor, ...]:
         return self.W.contiguous(), self.W.t().contiguous()
 

@@ -47,6 +47,11 @@ class PeepholeLSTM(Cell):
         _, _, _, o, m = tape.split(self.size, -1)
         return o * (1 - m * m) + self.P[2 * self.size :] * m * o * (1 - o)  # dh/dc
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor:
+        """Of tanh(c'), on the way out of the memory."""
+        m = tape[:, -self.size :]
+        return 1 - m * m
+
     def weights(self) -> tuple[Tensor, ...]:
         return self.W.contiguous(), self.W.t().contiguous(), self.P[: 2 * self.size].view(2, -1), *self.P.chunk(3)
 

@@ -85,6 +85,11 @@ class ProjectedLSTM(Cell):
         _, _, _, o, m, om = tape.split(self.memory, -1)
         return torch.addcmul(o, om, m, value=-1)  # o (1 - tanh^2 c)
 
+    def slopes(self, tape: Tensor, after: Tensor) -> Tensor:
+        """Of tanh(c'), on the way out of the memory: [N, memory]."""
+        m = tape[:, 4 * self.memory : 5 * self.memory]
+        return 1 - m * m
+
     def weights(self) -> tuple[Tensor, ...]:
         return self.W, self.V, self.W.t().contiguous(), self.V.t().contiguous()
 

@@ -4,8 +4,21 @@ from rnnlab.probes.base import Moment, Probe, Reading
 from rnnlab.probes.drive import Drive
 from rnnlab.probes.losses import StepLosses
 from rnnlab.probes.profile import Profile
+from rnnlab.probes.saturation import Saturation
 from rnnlab.probes.schedule import Decades, Every
 from rnnlab.probes.truncation import Truncation
 from rnnlab.probes.weights import Weights
 
-__all__ = ["Decades", "Drive", "Every", "Moment", "Probe", "Profile", "Reading", "StepLosses", "Truncation", "Weights"]
+__all__ = [
+    "Decades",
+    "Drive",
+    "Every",
+    "Moment",
+    "Probe",
+    "Profile",
+    "Reading",
+    "Saturation",
+    "StepLosses",
+    "Truncation",
+    "Weights",
+]

@@ -1,6 +1,6 @@
 """What the probes cost: `python -m tests.benchmarks.probing [--steps 2000]`.
 
-schedule   the share of a training run that its probes take, profile and losses on the schedule `decades`
+schedule   the share of a training run that its probes take, profile, losses and saturation on the schedule `decades`
 trace      what `rnnlab.trace(model, every=100)` adds to a loop over a torch.nn.LSTM (H = 64, B = 32), processor time:
            medians of steps without a trace, of traced steps between probes, and of probed ones
 """
@@ -16,7 +16,7 @@ from torch import nn
 import rnnlab
 from rnnlab.inits import orthogonal_
 from rnnlab.networks import Stack
-from rnnlab.probes import Decades, Profile, StepLosses
+from rnnlab.probes import Decades, Profile, Saturation, StepLosses
 from rnnlab.tasks.adding import Adding
 from rnnlab.tasks.copying import Copying
 from rnnlab.train import no_clip, stream, train
@@ -41,7 +41,7 @@ def scheduled(kind: str, task, depth: int, direction: str, steps: int) -> tuple[
         batch=20,
         generator=stream(0, "train"),
         validation=task.held_out("validation", 20, stream(0, "validation")),
-        probes=[Profile(), StepLosses()],
+        probes=[Profile(), StepLosses(), Saturation()],
         schedule=Decades(),
         log_every=20,
         evaluate_every=steps,

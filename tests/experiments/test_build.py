@@ -113,7 +113,7 @@ WRONG = [
         ["+probes.mine._target_=fractions.Fraction"],
         r"probes\.mine: needs a Probe as in rnnlab.probes.base, got fractions",
     ),
-    (["+probes.mine._target_=mylab.saturation"], r"probes\.mine\._target_: cannot import 'mylab\.saturation'"),
+    (["+probes.mine._target_=mylab.loud"], r"probes\.mine\._target_: cannot import 'mylab\.loud'"),
     (["+probes.mine.threshold=1"], r"probes\.mine: needs _target_, the import path of .*, got \{'threshold': 1\}"),
     (["~init"], r"init: needs _target_, .* got None"),
     (["init._target_=rnnlab.inits.nothing_"], r"init\._target_: cannot import 'rnnlab\.inits\.nothing_'"),

@@ -20,7 +20,7 @@ FILES = [
     "gate_bias=spread",
     "task=majority",
     "task.length=7",
-    "+probe@probes.saturation=saturation",
+    "+probe@probes.loud=loud",
 ]
 PATHS = [
     "cell._target_=mylab.antisymmetric.Antisymmetric",
@@ -32,7 +32,7 @@ PATHS = [
     "+gate_bias={_target_: mylab.spread.spread_bias_, longest: 100}",
     "~task",
     "+task={_target_: mylab.majority.Majority, length: 7, solved_error: 0.01}",
-    "+probes.saturation={_target_: mylab.saturation.Saturation, threshold: 0.9}",
+    "+probes.loud={_target_: mylab.loud.Loud, threshold: 0.9}",
 ]
 
 
@@ -71,9 +71,9 @@ def test_their_files_and_their_import_paths_give_one_and_the_same_run(home, tmp_
     first, *_ = (json.loads(line) for line in (by_name / "scalars.jsonl").read_text().splitlines())
     with np.load(by_name / "profiles.npz") as data:
         assert data["step"].tolist() == [0, 1, 2, 3]
-        assert data["saturation"].shape == (4, 7)
-        assert first["saturation"] == pytest.approx(data["saturation"][0].mean(), rel=1e-12)
-        assert data["saturation_time"].tolist() == list(range(7))
+        assert data["loud"].shape == (4, 7)
+        assert first["loud"] == pytest.approx(data["loud"][0].mean(), rel=1e-12)
+        assert data["loud_time"].tolist() == list(range(7))
         assert np.isfinite(data["log10_norm"]).all()
         again = np.load(by_path / "profiles.npz")
         assert all(np.array_equal(data[name], again[name]) for name in data.files)

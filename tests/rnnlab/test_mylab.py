@@ -55,9 +55,9 @@ def test_the_majority_is_the_token_that_came_more_often():
     assert 0.3 < y.double().mean() < 0.7  # 1/2 within 5 standard errors
 
 
-def test_saturation_is_the_fraction_of_units_above_the_threshold():
+def test_loud_is_the_fraction_of_units_above_the_threshold():
     out = torch.tensor([[[0.95, -0.2], [-0.97, 0.5]], [[0.0, 0.0], [0.0, 0.91]]])
     moment = SimpleNamespace(trajectory=SimpleNamespace(out=out, start=0, stop=2))
-    reading = from_conf(OUTSIDE_CONF / "probe" / "saturation.yaml")()(moment)
-    assert reading.arrays["saturation"].tolist() == [0.5, 0.25]
-    assert reading.scalars == {"saturation": 0.375}
+    reading = from_conf(OUTSIDE_CONF / "probe" / "loud.yaml")()(moment)
+    assert reading.arrays["loud"].tolist() == [0.5, 0.25]
+    assert reading.scalars == {"loud": 0.375}

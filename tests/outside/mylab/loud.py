@@ -6,12 +6,10 @@ from rnnlab.probes import Moment, Reading
 
 
 @dataclass(frozen=True)
-class Saturation:
+class Loud:
     """Fraction of the units of the top layer with abs(h_t) > `threshold`, over the batch, at each of its steps.
 
-    A tanh unit that is saturated passes at most 1 - threshold^2 of the gradient that reaches it.
-
-    Array `saturation` [T], axis `saturation_time`; scalar `saturation`, the mean over time.
+    Array `loud` [T], axis `loud_time`; scalar `loud`, the mean over time.
     """
 
     threshold: float
@@ -20,7 +18,7 @@ class Saturation:
         run = moment.trajectory
         share = (run.out.detach().abs() > self.threshold).double().mean((1, 2)).cpu()
         return Reading(
-            scalars={"saturation": share.mean().item()},
-            arrays={"saturation": share},
-            axes={"saturation_time": list(range(run.start, run.stop))},
+            scalars={"loud": share.mean().item()},
+            arrays={"loud": share},
+            axes={"loud_time": list(range(run.start, run.stop))},
         )
