@@ -18,7 +18,7 @@ function axisValues(axis, places) {
   const { log, words, ticks, ends } = places, [low, high] = ends;
   const room = words.length ? 0 : log ? (high / low) ** 0.07 : (high - low || Math.abs(high) || 1) * 0.07;
   const domain = log ? [low / room, high * room] : [low - room, high + room];
-  return { "x.title": axis.label === "T" ? "T (steps)" : axis.label, "x.scale": { type: log ? "log" : "linear", domain, nice: false, ...(log ? {} : { zero: false }) }, "x.domain": domain, "x.ticks": ticks, "x.words": words };
+  return { "x.title": axis.label === "T" ? "T (steps)" : axis.label, "x.scale": { type: log ? "log" : "linear", domain, nice: false, ...(log ? {} : { zero: false }) }, "x.domain": domain, "x.ticks": ticks, "x.words": words, "x.angle": words.length > 5 ? -35 : 0, "x.overlap": words.length === 0 };
 }
 
 /** Share of the way from the lowest to the highest, in [0, 1]. */

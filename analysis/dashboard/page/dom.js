@@ -39,7 +39,7 @@ const SHAPES = {
 };
 
 /** A mark as it stands in a chart, beside its meaning. `dash`: a line of that pattern instead. */
-function keyed(text, { shape = "square", colour = "var(--soft)", dash = null, width = 2.2, press = null } = {}) {
+function keyed(text, { shape = "square", colour = "var(--soft)", dash = null, width = 2.2, press = null, title = null } = {}) {
   const wide = dash !== null || shape === "below" || shape === "unfinite";
   const body = dash !== null
     ? `<path d="M0 7 H22" stroke="currentColor" stroke-width="${Number(width)}" stroke-dasharray="${dash.map(Number).join(" ")}"/>`
@@ -47,7 +47,7 @@ function keyed(text, { shape = "square", colour = "var(--soft)", dash = null, wi
   const holder = element("span");
   holder.innerHTML = `<svg width="${wide ? 22 : 12}" height="14" aria-hidden="true">${body}</svg>`; // of this file alone
   holder.firstChild.style.color = colour;
-  const words = press ? element("button", { type: "button", title: "Put this run in focus", onclick: press }, text) : text;
+  const words = press ? element("button", { type: "button", title: `${title ?? text}: put in focus`, onclick: press }, text) : element("span", { class: "name", title: text }, text);
   return element("span", {}, holder.firstChild, words);
 }
 

@@ -74,8 +74,9 @@ function compared(run, chosen) {
 
 function profileKey(run, others, look, rows) {
   const key = byId("profile-key");
-  if (state.colour === "run") key.replaceChildren(...[run, ...others].map((each) => keyed(label(each), { ...look(each), width: each === run ? 3 : 1.3, press: () => change({ focus: each.run }) })));
-  else colourKey(key, [run, ...others]);
+  const drawn = [run, ...others], short = (each) => shortLabel(each, drawn, state.payload.axes);
+  if (state.colour === "run") key.replaceChildren(...drawn.map((each) => keyed(short(each), { ...look(each), title: label(each), width: each === run ? 3 : 1.3, press: () => change({ focus: each.run }) })));
+  else colourKey(key, drawn);
   const shapes = { below: "down", unfinite: "cross" };
   key.append(...markKey(rows).map(([kind, text]) => keyed(text, { shape: shapes[kind] })));
 }
@@ -110,7 +111,7 @@ function seriesChips() {
   const chip = (of) => element("label", {},
     element("input", { type: "checkbox", checked: drawn.has(of), "data-of": String(of) }), seriesName(state.payload.series[of]));
   host.replaceChildren(host.querySelector("legend"), ...has.map(chip));
-  host.querySelector(`[data-of="${active}"]`)?.focus();
+  host.querySelector(`[data-of="${active}"]`)?.focus({ preventScroll: true });
 }
 
 function slider() {

@@ -20,15 +20,22 @@ function fitted(payload) {
   };
 }
 
+/** A few runs from all over the sweep. */
+function spread(all, count) {
+  if (all.length <= count) return all;
+  return Array.from({ length: count }, (_, i) => all[Math.round((i * (all.length - 1)) / (count - 1))]);
+}
+
 /** Show a payload: the first, or a newer one under the choices that stand. */
 function show(payload) {
   const first = state.payload === null;
-  state.payload = payload;
+  const columns = columnsOf(payload), order = payload.axes.map((axis) => ({ column: axis.name, descending: false }));
+  state.payload = { ...payload, runs: sorted(payload.runs, order, columns) };
   const ids = new Set(payload.runs.map((run) => run.run));
   const untouched = first || (state.selected.size === 0 && wasEmpty);
   wasEmpty = payload.runs.length === 0;
-  const wanted = untouched ? payload.runs.slice(0, FIRST).map((run) => run.run) : [...state.selected.keys()].filter((id) => ids.has(id));
-  Object.assign(state, fitted(payload), { selected: selection(wanted), columns: columnsOf(payload) });
+  const wanted = untouched ? spread(state.payload.runs, FIRST).map((run) => run.run) : [...state.selected.keys()].filter((id) => ids.has(id));
+  Object.assign(state, fitted(state.payload), { selected: selection(wanted), columns });
   for (const listener of listeners) listener(new Set(["payload", "columns", "focus", "selected", "curve"]));
 }
 
