@@ -98,6 +98,14 @@ def test_profiles_point_to_the_series_of_the_sweep(sweep):
         np.testing.assert_allclose(low + (codes - 1) / 252 * (high - low), expected, rtol=0, atol=(high - low) / 500)
 
 
+def test_a_run_with_fewer_series_points_to_its_own(tmp_path, fabricate):
+    fabricate.run(tmp_path, "a", direction="forward")
+    fabricate.run(tmp_path, "b", direction="backward")
+    found = collected(tmp_path)
+    assert [series["direction"] for series in found["series"]] == ["forward", "backward"]
+    assert [[drawn["of"] for drawn in run["profiles"]["series"]] for run in found["runs"]] == [[0], [1]]
+
+
 def test_the_same_folder_gives_the_same_payload_and_all_of_it_is_json(sweep):
     first, second = (json.dumps(collected(sweep), allow_nan=False) for _ in range(2))
     assert first == second

@@ -87,6 +87,10 @@ def test_what_has_not_changed_is_not_sent_again(tmp_path, fabricate, started):
     assert answer.status == 200
     assert answer.headers["ETag"] != tag
     assert [run["run"] for run in json.loads(body)["runs"]] == ["a", "b"]
+    tag = answer.headers["ETag"]
+    with (tmp_path / "a" / "scalars.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 120, "train/loss": 0.05}) + "\n")
+    assert ask(one, If_None_Match=tag)[0].status == 200
 
 
 def test_it_begins_before_the_first_run_and_follows_it_to_its_end(tmp_path, fabricate, started):
