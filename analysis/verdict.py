@@ -11,8 +11,9 @@ The first rule that holds decides:
     healthy        none of these
 
 1000 is the fall that the effective horizon counts. Explosion goes before clipping, which answers it, and saturation
-before vanishing, which follows from it. A gradient that vanishes does no harm to a task without long dependencies: a
-verdict is about the gradient, not about the outcome.
+before vanishing, which follows from it. Where many steps are scored, the loss of the last one alone is followed. A
+gradient that vanishes does no harm to a task without long dependencies: a verdict is about the gradient, not about the
+outcome.
 
 Reference:
     Hochreiter, The vanishing gradient problem, 1998; Pascanu, Mikolov & Bengio, On the difficulty of training recurrent
