@@ -92,7 +92,7 @@ function drawProfile(width) {
   const mine = lineRows(run, chosen, at, { ...look(run), mine: true }, rim);
   const rest = others.flatMap((each) => lineRows(each, chosen, probeAt(each, step), { ...look(each), mine: false }, rim));
   const data = [...rest, ...mine], names = new Map([run, ...others].map((each) => [each.run, label(each)]));
-  profileKey(run, others, look, data);
+  profileKey(run, others, look, mine);
   const range = extent(mine.map((row) => row.log10));
   return {
     spec: "gradient_profile",
