@@ -1,6 +1,6 @@
 // Learning curves of the selected runs.
 
-const MOST = 60; // lines that an eye and a frame can still take
+const MOST = 40; // lines that an eye and a frame can still take
 const LOG_CURVES = /loss|norm/;
 
 const curveNames = () => distinct(runs().flatMap((run) => Object.keys(run.curves ?? {})));

@@ -33,6 +33,7 @@ const SHAPES = {
   open: '<circle cx="6" cy="7" r="3.6" fill="none" stroke="currentColor" stroke-width="1.6"/>',
   bound: '<path d="M6 2 L11 11 L1 11 Z" fill="currentColor"/>',
   cross: '<path d="M2 3 L10 11 M10 3 L2 11" stroke="currentColor" stroke-width="1.8"/>',
+  frame: '<rect x="1" y="4" width="20" height="6" fill="none" stroke="currentColor" stroke-width="1.8"/>',
   below: '<rect width="22" height="12" y="1" fill="var(--floor)"/><path d="M2 7 H20" stroke="var(--soft)" stroke-width="1.4" stroke-dasharray="4 3"/>',
   unfinite: '<rect width="22" height="12" y="1" fill="var(--unfinite)"/><path d="M3 4 l6 6 m0 -6 l-6 6 M13 4 l6 6 m0 -6 l-6 6" stroke="var(--unfinite-mark)" stroke-width="1.5"/>',
   down: '<path d="M6 12 L11 4 L1 4 Z" fill="currentColor"/>',
@@ -40,7 +41,7 @@ const SHAPES = {
 
 /** A mark as it stands in a chart, beside its meaning. `dash`: a line of that pattern instead. */
 function keyed(text, { shape = "square", colour = "var(--soft)", dash = null, width = 2.2, press = null, title = null } = {}) {
-  const wide = dash !== null || shape === "below" || shape === "unfinite";
+  const wide = dash !== null || ["frame", "below", "unfinite"].includes(shape);
   const body = dash !== null
     ? `<path d="M0 7 H22" stroke="currentColor" stroke-width="${Number(width)}" stroke-dasharray="${dash.map(Number).join(" ")}"/>`
     : SHAPES[shape];

@@ -31,10 +31,10 @@ const CONDITION = /^([^\s=!<>]+)(!=|<=|>=|=|<|>)(.*)$/s;
 /** Words of the filter; double quotes keep spaces together. */
 const wordsOf = (text) => (text.match(/(?:"[^"]*"?|[^\s"])+/g) ?? []).map((word) => word.replaceAll('"', ""));
 
-/** The column that a name stands for: its name, its label, or the end of its dotted name. */
+/** The column that a name stands for: its name, its label, or the end of either. */
 function columnNamed(name, columns) {
   const wanted = name.toLowerCase();
-  const fits = [(c) => c.name, (c) => c.label, (c) => c.name.split(".").at(-1), (c) => c.name.split("/").at(-1)];
+  const fits = [(c) => c.name, (c) => c.label, (c) => c.name.split(".").at(-1), (c) => c.label.split("/").at(-1)];
   for (const of of fits) {
     const found = columns.find((column) => of(column).toLowerCase() === wanted);
     if (found) return found;

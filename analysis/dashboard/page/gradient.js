@@ -12,8 +12,8 @@ function whyNoProfile() {
 }
 
 function facetHeight(count, steps) {
-  const most = count === 1 ? 300 : count <= 3 ? 190 : 120;
-  return Math.round(Math.min(Math.max(steps * 11, 110), most));
+  const [least, most] = count === 1 ? [190, 320] : count <= 3 ? [130, 200] : [100, 130];
+  return Math.round(Math.min(Math.max(steps * 16, least), most));
 }
 
 function shape(run, chosen, width, margin) {
@@ -48,7 +48,7 @@ function drawGradient(width) {
   byId("gradient-key").replaceChildren(
     ...(range ? [gradientKey("‖∂L/∂s‖", powerOfTen(range[0], 1), powerOfTen(range[1], 1))] : []),
     ...markKey(data).map(([shape, text]) => keyed(text, { shape })),
-    keyed("the probed step of the slider", { shape: "open", colour: css("bad") }),
+    keyed("the step of the slider", { shape: "frame", colour: css("bad") }),
   );
   const { steps, coarse } = run.profiles, at = probeAt(run, state.step);
   const said = range ? `the norm goes from ${powerOfTen(range[0])} to ${powerOfTen(range[1])}` : "no norm is a number above the floor";
@@ -92,7 +92,7 @@ function drawProfile(width) {
   const mine = lineRows(run, chosen, at, { ...look(run), mine: true }, rim);
   const rest = others.flatMap((each) => lineRows(each, chosen, probeAt(each, step), { ...look(each), mine: false }, rim));
   const data = [...rest, ...mine], names = new Map([run, ...others].map((each) => [each.run, label(each)]));
-  profileKey(run, others, look, data);
+  profileKey(run, others, look, mine);
   const range = extent(mine.map((row) => row.log10));
   return {
     spec: "gradient_profile",

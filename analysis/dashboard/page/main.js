@@ -4,14 +4,14 @@ const FIRST = 6; // runs selected at the start
 const EVERY = 3000; // milliseconds
 
 /** Choices that the payload cannot bear any more, replaced by sensible ones; all others stay. */
-function fitted(payload) {
+function bearable(payload) {
   const ids = new Set(payload.runs.map((run) => run.run)), names = new Set(payload.axes.map((axis) => axis.name));
   const curves = new Set(payload.runs.flatMap((run) => Object.keys(run.curves ?? {})));
   const science = scienceAxes(), T = payload.axes.find(isT), other = science.find((axis) => axis !== T);
   const keep = (name, fine, otherwise) => (fine.has(name) ? name : otherwise);
   return {
     focus: ids.has(state.focus) ? state.focus : (payload.runs.find((run) => run.profiles) ?? payload.runs[0])?.run ?? null,
-    curve: curves.has(state.curve) ? state.curve : firstCurve(),
+    ...(curves.has(state.curve) ? {} : { curve: firstCurve(), curveLog: LOG_CURVES.test(firstCurve() ?? "") }),
     colour: keep(state.colour, new Set(["run", "outcome", ...names]), "run"),
     horizonAgainst: keep(state.horizonAgainst, names, T?.name ?? science[0]?.name ?? null),
     horizonColour: keep(state.horizonColour, new Set(["run", "outcome", ...names]), other?.name ?? "outcome"),
@@ -35,7 +35,7 @@ function show(payload) {
   const untouched = first || (state.selected.size === 0 && wasEmpty);
   wasEmpty = payload.runs.length === 0;
   const wanted = untouched ? spread(state.payload.runs, FIRST).map((run) => run.run) : [...state.selected.keys()].filter((id) => ids.has(id));
-  Object.assign(state, fitted(state.payload), { selected: selection(wanted), columns });
+  Object.assign(state, bearable(state.payload), { selected: selection(wanted), columns });
   for (const listener of listeners) listener(new Set(["payload", "columns", "focus", "selected", "curve"]));
 }
 

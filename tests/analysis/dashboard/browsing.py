@@ -27,6 +27,7 @@ class Opened:
 
     def __init__(self, page: Any) -> None:
         self.page = page
+        page.set_default_timeout(15_000)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

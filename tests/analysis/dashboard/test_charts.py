@@ -204,6 +204,7 @@ def test_a_brush_on_an_axis_selects_the_runs_that_pass_there(shared):
     page.settle()
     assert set(page.state("selected")) == ids(sweep, lambda run: run["T"] <= 200)
     page.page.click("#unbrush")
+    page.settle()
     assert strip.get_attribute("aria-valuetext") == "all"
 
 

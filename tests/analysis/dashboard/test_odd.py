@@ -29,6 +29,8 @@ def test_a_phone_shows_one_column_and_no_more_than_its_width(opened):
         "[...document.querySelectorAll('.card')].map((card) => card.getBoundingClientRect().left)"
     )
     assert len(set(lefts)) == 1
+    page.page.set_viewport_size({"width": 900, "height": 1200})
+    page.page.wait_for_function("document.querySelector('#curves canvas').clientWidth > 390")
 
 
 def odd() -> dict[str, dict]:
