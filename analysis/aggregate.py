@@ -12,7 +12,7 @@ from analysis.digests import spread
 from analysis.intervals import LEVEL, wilson
 from analysis.measures import Quantity
 
-NO_NUMBER = ("device", "threads")  # two runs that differ in these alone are the same run, but for the last bits
+NO_NUMBER = ("device", "threads", "probes")  # runs that differ in these alone are trained alike, but for the last bits
 FIRST = ("task", "cell", "gate_bias", "init", "constraint", "network")  # parts, in the order of every table
 DIRECTIONS = ("forward", "backward", "bidirectional")
 OUTCOMES = (*tables.FINISHED, "running", "failed", "unfinished")
@@ -31,7 +31,7 @@ def axes(runs: pd.DataFrame) -> list[str]:
         runs: from `tables.runs`; unfinished ones count as well.
     """
     names = sorted(tables.configuration(runs), key=place)
-    varying = [name for name in names if name not in NO_NUMBER and runs[name].nunique(dropna=False) > 1]
+    varying = [name for name in names if name.split(".")[0] not in NO_NUMBER and runs[name].nunique(dropna=False) > 1]
     found: list[str] = []
     for name in sorted(varying, key=lambda name: name != "seed"):  # the seed is what its streams repeat
         if not _follows(runs, name) and not any(_repeats(runs[name], runs[other]) for other in found):
@@ -90,7 +90,8 @@ def unique(runs: pd.DataFrame) -> None:
     runs = runs[runs["outcome"].isin(tables.FINISHED)]
     for _, group in configurations(runs, axes(runs)):
         if len(group) > 1:
-            differing = [name for name in NO_NUMBER if name in group and group[name].nunique(dropna=False) > 1]
+            settings = [name for name in tables.configuration(group) if name.split(".")[0] in NO_NUMBER]
+            differing = [name for name in settings if group[name].nunique(dropna=False) > 1]
             why = f"; they differ in {differing[0]}: choose with --where {differing[0]}=VALUE" if differing else ""
             raise ValueError(f"the same configuration and seed is there more than once: {', '.join(group['run'])}{why}")
 
