@@ -56,7 +56,7 @@ def html(payload: dict[str, Any] | None) -> str:
 def packed(payload: dict[str, Any]) -> str:
     """The payload as JSON, gzip and base64; no text of it can end a script."""
     text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 
 def _text(name: str) -> str:

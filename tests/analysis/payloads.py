@@ -112,7 +112,7 @@ def run(name: str, settings: list, T: int | None, *, outcome: str, seed: int, se
     end = {"solved": 0.002, "stuck": 0.3}.get(outcome, 0.5)
     loss = None if broken or not done else end * rng.uniform(0.7, 1.4)
     failed = outcome == "failed"
-    number = min(horizon, T or horizon)
+    number, half = min(horizon, T or horizon), (T or 0) / 2
     return {
         "run": name,
         "outcome": outcome,
@@ -131,8 +131,8 @@ def run(name: str, settings: list, T: int | None, *, outcome: str, seed: int, se
         "verdict": {
             "name": "vanishing" if number * 2 < (T or 0) else "healthy",
             "number": number,
-            "threshold": (T or 0) / 2,
-            "text": f"the gradient falls by 1,000 within {number} of {T} steps (threshold: half of T, {(T or 0) / 2:g})",
+            "threshold": half,
+            "text": f"the gradient falls by 1,000 within {number} of {T} steps (threshold: half of T, {half:g})",
         }
         if done
         else None,

@@ -18,7 +18,7 @@ function axisValues(axis, places) {
   const { log, words, ticks, ends } = places, [low, high] = ends;
   const room = words.length ? 0 : log ? (high / low) ** 0.07 : (high - low || Math.abs(high) || 1) * 0.07;
   const domain = log ? [low / room, high * room] : [low - room, high + room];
-  return { "x.title": axis.label === "T" ? "T (steps)" : axis.label, "x.scale": { type: log ? "log" : "linear", domain, nice: false, ...(log ? {} : { zero: false }) }, "x.domain": domain, "x.ticks": ticks, "x.words": words };
+  return { "x.title": axis.label === "T" ? "T (steps)" : axis.label, "x.scale": { type: log ? "log" : "linear", domain, nice: false, ...(log ? {} : { zero: false }) }, "x.domain": domain, "x.ticks": ticks, "x.words": words, "x.angle": words.length > 5 ? -35 : 0, "x.overlap": words.length === 0 };
 }
 
 /** Share of the way from the lowest to the highest, in [0, 1]. */
@@ -47,14 +47,15 @@ function dodged(x, rank, count, { log, words, ticks, ends }) {
   return log ? x * Math.exp(shift) : x + shift;
 }
 
-/** Ticks of a log axis: powers of ten, or 1, 2 and 5 of each where there are too few of them. */
+/** Ticks of a log axis: powers of ten, with 3, or 2 and 5, of each where there are too few of them. */
 function logTicks([low, high]) {
   const powers = [];
   for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) powers.push(power);
   const inside = (value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9);
   const round = powers.filter((power) => inside(10 ** power)), skip = Math.ceil(round.length / 8);
-  if (round.length > 2) return round.filter((_, i) => i % skip === 0).map((power) => Number(`1e${power}`));
-  return powers.flatMap((power) => [1, 2, 5].map((factor) => Number(`${factor}e${power}`))).filter(inside);
+  if (round.length > 3) return round.filter((_, i) => i % skip === 0).map((power) => Number(`1e${power}`));
+  const factors = round.length > 1 ? [1, 3] : [1, 2, 5];
+  return powers.flatMap((power) => factors.map((factor) => Number(`${factor}e${power}`))).filter(inside);
 }
 
 /** Scale and ticks of a y axis that holds these values. */

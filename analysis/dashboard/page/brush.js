@@ -91,6 +91,6 @@ function layStrips(view, scales) {
     Object.assign(strip.style, { left: `${left + padded.left + x(i)}px`, top: `${top + padded.top + y(1)}px`, height: `${y(0) - y(1)}px` });
     paintBrush(strip, scale);
     if (!found) host.append(strip);
-    if (active === scale.name) strip.focus();
+    if (active === scale.name) strip.focus({ preventScroll: true });
   });
 }

@@ -37,6 +37,15 @@ function chart(id, reads, draw) {
   return entry;
 }
 
+/** A function that makes its value again only when one of the things that it depends on is another. */
+function kept(make) {
+  let before = null, value = null;
+  return (...on) => {
+    if (!before || on.some((each, i) => each !== before[i])) [before, value] = [on, make(...on)];
+    return value;
+  };
+}
+
 let waiting = false;
 
 /** Draw what is in view and out of date, once for all changes of this frame. */
@@ -55,7 +64,7 @@ function touch(entry) {
 }
 
 listeners.push((names) => {
-  for (const entry of charts.values()) if (!entry.reads.isDisjointFrom(names)) entry.dirty = true;
+  for (const entry of charts.values()) if ([...names].some((name) => entry.reads.has(name))) entry.dirty = true;
   flush();
 });
 
@@ -68,7 +77,11 @@ function render(entry) {
   const spec = filled(SPECS[drawing.spec], { width: entry.width, ...drawing.values });
   const key = JSON.stringify(spec) + mode();
   if (key !== entry.key) build(entry, spec, key);
-  for (const [name, rows] of Object.entries(drawing.data)) entry.view.data(name, rows);
+  for (const [name, rows] of Object.entries(drawing.data)) {
+    if (entry.given[name] === rows) continue; // the same rows: a selection among a thousand runs moves a few
+    entry.view.data(name, rows);
+    entry.given[name] = rows;
+  }
   for (const [name, value] of Object.entries(drawing.signals ?? {})) entry.view.signal(name, value);
   entry.view.description(drawing.summary);
   entry.summary.textContent = drawing.summary;
@@ -88,6 +101,7 @@ function build(entry, spec, key) {
   entry.host.replaceChildren(holder, entry.summary);
   const { spec: compiled } = vegaLite.compile(spec, { config: vegaConfig() });
   entry.key = key;
+  entry.given = {};
   entry.view = new vega.View(vega.parse(compiled), { renderer: "canvas", logLevel: vega.Error })
     .tooltip((_, event, item, value) => tooltip(event, value && entry.drawing.tip ? entry.drawing.tip(item.datum) : null))
     .initialize(holder);

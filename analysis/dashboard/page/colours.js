@@ -35,7 +35,8 @@ function magnitude(share) {
 /** A colour for each value of an axis: ordered if it is numeric. */
 function axisColours(axis) {
   const values = axis.values, last = Math.max(values.length - 1, 1);
-  return new Map(values.map((value, i) => [setting(value), axis.numeric ? magnitude(i / last) : category(i)]));
+  const ordered = axis.numeric || values.length > CATEGORIES[mode()].length; // more words than colours: shades at least differ
+  return new Map(values.map((value, i) => [setting(value), ordered ? magnitude(i / last) : category(i)]));
 }
 
 /** Colour and dash of a run by what the user has chosen, and the key to them: one row per colour. */

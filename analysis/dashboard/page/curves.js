@@ -1,6 +1,6 @@
 // Learning curves of the selected runs.
 
-const MOST = 60; // lines that an eye and a frame can still take
+const MOST = 40; // lines that an eye and a frame can still take
 const LOG_CURVES = /loss|norm/;
 
 const curveNames = () => distinct(runs().flatMap((run) => Object.keys(run.curves ?? {})));
@@ -50,7 +50,7 @@ function colourKey(host, drawn) {
     host.replaceChildren(...seen.map((name) => keyed(name, { dash: [], colour: outcomeColour(name) })));
   } else {
     const look = runLook();
-    host.replaceChildren(...drawn.map((run) => keyed(label(run), { ...look(run), press: () => change({ focus: run.run }) })));
+    host.replaceChildren(...drawn.map((run) => keyed(shortLabel(run, drawn, payload.axes), { ...look(run), title: label(run), press: () => change({ focus: run.run }) })));
   }
 }
 

@@ -33,21 +33,22 @@ const SHAPES = {
   open: '<circle cx="6" cy="7" r="3.6" fill="none" stroke="currentColor" stroke-width="1.6"/>',
   bound: '<path d="M6 2 L11 11 L1 11 Z" fill="currentColor"/>',
   cross: '<path d="M2 3 L10 11 M10 3 L2 11" stroke="currentColor" stroke-width="1.8"/>',
+  frame: '<rect x="1" y="4" width="20" height="6" fill="none" stroke="currentColor" stroke-width="1.8"/>',
   below: '<rect width="22" height="12" y="1" fill="var(--floor)"/><path d="M2 7 H20" stroke="var(--soft)" stroke-width="1.4" stroke-dasharray="4 3"/>',
   unfinite: '<rect width="22" height="12" y="1" fill="var(--unfinite)"/><path d="M3 4 l6 6 m0 -6 l-6 6 M13 4 l6 6 m0 -6 l-6 6" stroke="var(--unfinite-mark)" stroke-width="1.5"/>',
   down: '<path d="M6 12 L11 4 L1 4 Z" fill="currentColor"/>',
 };
 
 /** A mark as it stands in a chart, beside its meaning. `dash`: a line of that pattern instead. */
-function keyed(text, { shape = "square", colour = "var(--soft)", dash = null, width = 2.2, press = null } = {}) {
-  const wide = dash !== null || shape === "below" || shape === "unfinite";
+function keyed(text, { shape = "square", colour = "var(--soft)", dash = null, width = 2.2, press = null, title = null } = {}) {
+  const wide = dash !== null || ["frame", "below", "unfinite"].includes(shape);
   const body = dash !== null
     ? `<path d="M0 7 H22" stroke="currentColor" stroke-width="${Number(width)}" stroke-dasharray="${dash.map(Number).join(" ")}"/>`
     : SHAPES[shape];
   const holder = element("span");
   holder.innerHTML = `<svg width="${wide ? 22 : 12}" height="14" aria-hidden="true">${body}</svg>`; // of this file alone
   holder.firstChild.style.color = colour;
-  const words = press ? element("button", { type: "button", title: "Put this run in focus", onclick: press }, text) : text;
+  const words = press ? element("button", { type: "button", title: `${title ?? text}: put in focus`, onclick: press }, text) : element("span", { class: "name", title: text }, text);
   return element("span", {}, holder.firstChild, words);
 }
 

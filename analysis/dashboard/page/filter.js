@@ -31,10 +31,10 @@ const CONDITION = /^([^\s=!<>]+)(!=|<=|>=|=|<|>)(.*)$/s;
 /** Words of the filter; double quotes keep spaces together. */
 const wordsOf = (text) => (text.match(/(?:"[^"]*"?|[^\s"])+/g) ?? []).map((word) => word.replaceAll('"', ""));
 
-/** The column that a name stands for: its name, its label, or the end of its dotted name. */
+/** The column that a name stands for: its name, its label, or the end of either. */
 function columnNamed(name, columns) {
   const wanted = name.toLowerCase();
-  const fits = [(c) => c.name, (c) => c.label, (c) => c.name.split(".").at(-1), (c) => c.name.split("/").at(-1)];
+  const fits = [(c) => c.name, (c) => c.label, (c) => c.name.split(".").at(-1), (c) => c.label.split("/").at(-1)];
   for (const of of fits) {
     const found = columns.find((column) => of(column).toLowerCase() === wanted);
     if (found) return found;
@@ -53,7 +53,7 @@ const COMPARE = { "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a
 /** A test of a run from one word of the filter, or the error that says what is wrong with it. */
 function condition(word, columns) {
   const parts = word.match(CONDITION);
-  if (!parts) return { test: (run, text) => text.includes(word.toLowerCase()) };
+  if (!parts) return { test: (run, rowText) => rowText(run).includes(word.toLowerCase()) };
   const [, name, operator, wanted] = parts, column = columnNamed(name, columns);
   if (!column) return { error: `there is no column ${name}: there are ${columns.map((c) => c.label).join(", ")}` };
   if (wanted === "") return { error: `${name}${operator} needs a value` };
@@ -74,8 +74,7 @@ function filtered(all, text, columns) {
   if (!tests.length) return { runs: all, errors: errors.map((each) => each.error) };
   const rowText = (run) => columns.map((column) => column.text(run)).join(" ").toLowerCase();
   const passing = all.filter((run) => {
-    const row = rowText(run);
-    return tests.every(({ test }) => test(run, row));
+    return tests.every(({ test }) => test(run, rowText));
   });
   return { runs: passing, errors: errors.map((each) => each.error) };
 }

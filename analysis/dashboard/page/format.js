@@ -2,6 +2,7 @@
 
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const NOTHING = "–";
+const grouped = new Intl.NumberFormat("en"); // one for all: making one costs more than a hundred uses
 
 const superscript = (integer) =>
   (integer < 0 ? "⁻" : "") + [...String(Math.abs(integer))].map((digit) => SUPERSCRIPTS[digit]).join("");
@@ -18,7 +19,7 @@ function powerOfTen(log10, digits = 2) {
 function number(value, digits = 3) {
   if (value === null || value === undefined) return NOTHING;
   if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value) && Math.abs(value) < 1e6) return value.toLocaleString("en");
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return grouped.format(value);
   const size = Math.abs(value);
   if (size >= 1e5 || (size > 0 && size < 1e-3)) {
     const [factor, power] = value.toExponential(digits - 1).split("e");
@@ -43,12 +44,19 @@ function duration(seconds) {
   return seconds < 6000 ? `${number(seconds / 60, 2)} min` : `${number(seconds / 3600, 2)} h`;
 }
 
-const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+const plural = (count, word) => `${grouped.format(count)} ${word}${count === 1 ? "" : "s"}`;
 
 /** The settings of a run that vary, in one line; its id if none does. */
 function labelOf(run, axes) {
   const parts = axes.map((axis, i) => [axis.label, run.settings[i]]).filter(([, value]) => value !== null);
   return parts.length ? parts.map(([label, value]) => `${label}=${setting(value)}`).join(" ") : run.run;
+}
+
+/** What tells a run from the others that are drawn: the settings in which they differ. */
+function shortLabel(run, others, axes) {
+  const differ = axes.map((_, i) => new Set(others.map((each) => setting(each.settings[i]))).size > 1);
+  if (!differ.includes(true)) return labelOf(run, axes);
+  return axes.flatMap((axis, i) => (differ[i] && run.settings[i] !== null ? [`${axis.label}=${setting(run.settings[i])}`] : [])).join(" ") || run.run;
 }
 
 function median(values) {

@@ -12,8 +12,8 @@ function whyNoProfile() {
 }
 
 function facetHeight(count, steps) {
-  const most = count === 1 ? 300 : count <= 3 ? 190 : 120;
-  return Math.round(Math.min(Math.max(steps * 11, 110), most));
+  const [least, most] = count === 1 ? [190, 320] : count <= 3 ? [130, 200] : [100, 130];
+  return Math.round(Math.min(Math.max(steps * 16, least), most));
 }
 
 function shape(run, chosen, width, margin) {
@@ -48,7 +48,7 @@ function drawGradient(width) {
   byId("gradient-key").replaceChildren(
     ...(range ? [gradientKey("‖∂L/∂s‖", powerOfTen(range[0], 1), powerOfTen(range[1], 1))] : []),
     ...markKey(data).map(([shape, text]) => keyed(text, { shape })),
-    keyed("the probed step of the slider", { shape: "open", colour: css("bad") }),
+    keyed("the step of the slider", { shape: "frame", colour: css("bad") }),
   );
   const { steps, coarse } = run.profiles, at = probeAt(run, state.step);
   const said = range ? `the norm goes from ${powerOfTen(range[0])} to ${powerOfTen(range[1])}` : "no norm is a number above the floor";
@@ -74,8 +74,9 @@ function compared(run, chosen) {
 
 function profileKey(run, others, look, rows) {
   const key = byId("profile-key");
-  if (state.colour === "run") key.replaceChildren(...[run, ...others].map((each) => keyed(label(each), { ...look(each), width: each === run ? 3 : 1.3, press: () => change({ focus: each.run }) })));
-  else colourKey(key, [run, ...others]);
+  const drawn = [run, ...others], short = (each) => shortLabel(each, drawn, state.payload.axes);
+  if (state.colour === "run") key.replaceChildren(...drawn.map((each) => keyed(short(each), { ...look(each), title: label(each), width: each === run ? 3 : 1.3, press: () => change({ focus: each.run }) })));
+  else colourKey(key, drawn);
   const shapes = { below: "down", unfinite: "cross" };
   key.append(...markKey(rows).map(([kind, text]) => keyed(text, { shape: shapes[kind] })));
 }
@@ -91,7 +92,7 @@ function drawProfile(width) {
   const mine = lineRows(run, chosen, at, { ...look(run), mine: true }, rim);
   const rest = others.flatMap((each) => lineRows(each, chosen, probeAt(each, step), { ...look(each), mine: false }, rim));
   const data = [...rest, ...mine], names = new Map([run, ...others].map((each) => [each.run, label(each)]));
-  profileKey(run, others, look, data);
+  profileKey(run, others, look, mine);
   const range = extent(mine.map((row) => row.log10));
   return {
     spec: "gradient_profile",
@@ -110,7 +111,7 @@ function seriesChips() {
   const chip = (of) => element("label", {},
     element("input", { type: "checkbox", checked: drawn.has(of), "data-of": String(of) }), seriesName(state.payload.series[of]));
   host.replaceChildren(host.querySelector("legend"), ...has.map(chip));
-  host.querySelector(`[data-of="${active}"]`)?.focus();
+  host.querySelector(`[data-of="${active}"]`)?.focus({ preventScroll: true });
 }
 
 function slider() {

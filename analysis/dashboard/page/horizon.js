@@ -19,17 +19,25 @@ const atLeastHalf = (horizon) => Math.max(horizon, 0.5); // a log axis has no 0
 function horizonRows(run, i, places, colours) {
   const x = places.place(run.settings[i]);
   if (x === null) return [];
-  const base = { run: run.run, x: dodged(x, colours.rank(run), colours.count, places), colour: colours.of(run), picked: state.selected.has(run.run) };
+  const base = { run: run.run, x: dodged(x, colours.rank(run), colours.count, places), colour: colours.of(run) };
   const rows = [];
   const add = (stage, of) => {
     if (of?.horizon === null || of?.horizon === undefined) return;
-    rows.push({ ...base, kind: "point", stage, y: atLeastHalf(of.horizon), horizon: of.horizon, censored: Boolean(of.censored), shape: of.censored ? "triangle-up" : "circle" });
+    rows.push({ ...base, kind: "point", stage, y: atLeastHalf(of.horizon), horizon: of.horizon, censored: Boolean(of.censored), shape: of.censored ? "triangle-up" : "circle", fill: stage === "trained" ? base.colour : null });
   };
   add("at initialisation", run.init);
   if (run.outcome !== "diverged") add("trained", run);
-  if (rows.length === 2 && base.picked) rows.push({ ...base, kind: "shift", y: rows[0].y, y2: rows[1].y });
   return rows;
 }
+
+/** From initialisation to trained, of one run. */
+const shiftOf = ([first, last]) => (last ? [{ ...first, kind: "shift", y2: last.y }] : []);
+
+/** Points of all runs; a selection does not change them, unless it gives them their colours. */
+const horizonPoints = kept((drawn, payload, against, colour, theme, selected) => {
+  const axis = axisNamed(against), places = axisPlaces(axis), i = axisIndex(against), colours = horizonColours();
+  return drawn.flatMap((run) => horizonRows(run, i, places, colours));
+});
 
 function drawHorizon() {
   const key = byId("horizon-key");
@@ -38,8 +46,10 @@ function drawHorizon() {
   const axis = axisNamed(state.horizonAgainst);
   if (!axis) return { reason: "This sweep varies no setting, so there is nothing to draw the horizon against." };
   const places = axisPlaces(axis), i = axisIndex(axis.name), colours = horizonColours(), drawn = sweepRuns();
+  const byRun = state.horizonColour === "run";
   if (!drawn.length) return { reason: state.scope === "selected" ? "No run is selected." : "No run passes the filter." };
-  const points = drawn.flatMap((run) => horizonRows(run, i, places, colours));
+  const points = horizonPoints(drawn, state.payload, axis.name, state.horizonColour, mode(), byRun && state.selected, byRun && state.colour);
+  const strong = drawn.filter((run) => state.selected.has(run.run)).map((run) => horizonRows(run, i, places, colours));
   if (!points.length) return { reason: "None of these runs has a horizon yet." };
   const names = new Map(drawn.map((run) => [run.run, label(run)]));
   const values = axisValues(axis, places), [low, high] = extent(points.map((point) => point.y));
@@ -53,12 +63,11 @@ function drawHorizon() {
     ...(bounds ? [keyed("lower bound", { shape: "bound" })] : []),
     ...(whole.length ? [keyed(isT(axis) ? "horizon = T" : `T = ${number(lengths[0])}`, { dash: [4, 3], width: 1.3 })] : []),
   );
-  const measured = points.filter((point) => point.kind === "point");
   return {
     spec: "horizon",
     values: { ...values, height: 290, ...valueAxis([Math.max(low / 1.4, 0.4), most], true), ring: css("text") },
-    data: { points, whole: whole.map((point) => ({ ...point, y: Math.min(point.y, most) })) },
-    summary: `${plural(measured.length, "horizon")} of ${plural(new Set(measured.map((point) => point.run)).size, "run")} against ${axis.label}, ${number(Math.min(...measured.map((point) => point.horizon)))} to ${number(high)} steps${bounds ? `, ${bounds} of them lower bounds` : ""}. Selected runs are ringed.`,
+    data: { points, picked: strong.flatMap((rows) => [...rows, ...shiftOf(rows)]), whole: whole.map((point) => ({ ...point, y: Math.min(point.y, most) })) },
+    summary: `${plural(points.length, "horizon")} of ${plural(new Set(points.map((point) => point.run)).size, "run")} against ${axis.label}, ${number(Math.min(...points.map((point) => point.horizon)))} to ${number(high)} steps${bounds ? `, ${bounds} of them lower bounds` : ""}. Selected runs are ringed.`,
     tip: (datum) => [["run", names.get(datum.run)], ["stage", datum.stage], ["horizon", `${bound(datum.horizon, datum.censored)} steps`]],
     press: (datum) => datum.run && change({ focus: datum.run }),
   };

@@ -4,14 +4,14 @@ const FIRST = 6; // runs selected at the start
 const EVERY = 3000; // milliseconds
 
 /** Choices that the payload cannot bear any more, replaced by sensible ones; all others stay. */
-function fitted(payload) {
+function bearable(payload) {
   const ids = new Set(payload.runs.map((run) => run.run)), names = new Set(payload.axes.map((axis) => axis.name));
   const curves = new Set(payload.runs.flatMap((run) => Object.keys(run.curves ?? {})));
   const science = scienceAxes(), T = payload.axes.find(isT), other = science.find((axis) => axis !== T);
   const keep = (name, fine, otherwise) => (fine.has(name) ? name : otherwise);
   return {
     focus: ids.has(state.focus) ? state.focus : (payload.runs.find((run) => run.profiles) ?? payload.runs[0])?.run ?? null,
-    curve: curves.has(state.curve) ? state.curve : firstCurve(),
+    ...(curves.has(state.curve) ? {} : { curve: firstCurve(), curveLog: LOG_CURVES.test(firstCurve() ?? "") }),
     colour: keep(state.colour, new Set(["run", "outcome", ...names]), "run"),
     horizonAgainst: keep(state.horizonAgainst, names, T?.name ?? science[0]?.name ?? null),
     horizonColour: keep(state.horizonColour, new Set(["run", "outcome", ...names]), other?.name ?? "outcome"),
@@ -20,15 +20,22 @@ function fitted(payload) {
   };
 }
 
+/** A few runs from all over the sweep. */
+function spread(all, count) {
+  if (all.length <= count) return all;
+  return Array.from({ length: count }, (_, i) => all[Math.round((i * (all.length - 1)) / (count - 1))]);
+}
+
 /** Show a payload: the first, or a newer one under the choices that stand. */
 function show(payload) {
   const first = state.payload === null;
-  state.payload = payload;
+  const columns = columnsOf(payload), order = payload.axes.map((axis) => ({ column: axis.name, descending: false }));
+  state.payload = { ...payload, runs: sorted(payload.runs, order, columns) };
   const ids = new Set(payload.runs.map((run) => run.run));
   const untouched = first || (state.selected.size === 0 && wasEmpty);
   wasEmpty = payload.runs.length === 0;
-  const wanted = untouched ? payload.runs.slice(0, FIRST).map((run) => run.run) : [...state.selected.keys()].filter((id) => ids.has(id));
-  Object.assign(state, fitted(payload), { selected: selection(wanted), columns: columnsOf(payload) });
+  const wanted = untouched ? spread(state.payload.runs, FIRST).map((run) => run.run) : [...state.selected.keys()].filter((id) => ids.has(id));
+  Object.assign(state, bearable(state.payload), { selected: selection(wanted), columns });
   for (const listener of listeners) listener(new Set(["payload", "columns", "focus", "selected", "curve"]));
 }
 

@@ -58,6 +58,14 @@ function parallelColours() {
   };
 }
 
+const strand = (run, scales, colour) => scales.map((scale, x) => ({ run: run.run, x, y: scale.place(run) ?? MISSING, colour }));
+
+/** Lines of all runs; a selection does not change them. */
+const faintLines = kept((drawn, payload, name, theme) => {
+  const scales = parallelScales(), colours = parallelColours();
+  return drawn.flatMap((run) => strand(run, scales, colours.of(run)));
+});
+
 function drawParallel(width) {
   const key = byId("parallel-key");
   key.replaceChildren();
@@ -68,10 +76,8 @@ function drawParallel(width) {
   if (scales.length < 2) return { reason: "There is only one axis so far, and no result to set beside it." };
   if (!drawn.length) return { reason: state.scope === "selected" ? "No run is selected." : "No run passes the filter." };
   const colours = parallelColours(), names = new Map(drawn.map((run) => [run.run, run]));
-  const lines = drawn.flatMap((run) => {
-    const colour = colours.of(run), picked = state.selected.has(run.run);
-    return scales.map((scale, x) => ({ run: run.run, x, y: scale.place(run) ?? MISSING, colour, picked }));
-  });
+  const lines = faintLines(drawn, state.payload, state.parallelColour, mode());
+  const strong = drawn.filter((run) => state.selected.has(run.run));
   const missing = lines.some((line) => line.y === MISSING);
   key.replaceChildren(...colours.key(), ...(missing ? [element("span", {}, "below an axis: no value")] : []));
   return {
@@ -79,10 +85,11 @@ function drawParallel(width) {
     values: { width: Math.max(width, NARROWEST * scales.length), height: 300, last: scales.length - 1, faint: drawn.length > 300 ? 0.12 : drawn.length > 60 ? 0.25 : 0.4, ink: css("text"), ground: css("card") },
     data: {
       lines,
+      picked: strong.flatMap((run) => strand(run, scales, colours.of(run))),
       ticks: scales.flatMap((scale, x) => scale.ticks.map(([y, text]) => ({ x, y, text }))),
       axes: scales.map((scale, x) => ({ x, low: 0, high: 1, text: scale.label })),
     },
-    summary: `${plural(drawn.length, "run")} over ${scales.map((scale) => scale.label).join(", ")}; ${plural(drawn.filter((run) => state.selected.has(run.run)).length, "selected run")} drawn strongly.`,
+    summary: `${plural(drawn.length, "run")} over ${scales.map((scale) => scale.label).join(", ")}; ${plural(strong.length, "selected run")} drawn strongly.`,
     tip: (datum) => {
       const run = names.get(datum.run);
       return run && [["run", label(run)], ["outcome", run.outcome], [state.payload.loss || "loss", number(run.loss)], [state.payload.metric || "metric", number(run.metric)], ["horizon", bound(run.horizon, run.censored)]];

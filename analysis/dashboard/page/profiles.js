@@ -4,7 +4,9 @@
 function drawnSeries(run) {
   const has = run?.profiles ? run.profiles.series.map((series) => series.of) : [];
   const wanted = has.filter((of) => state.series?.includes(of));
-  return wanted.length ? wanted : has.slice(0, 1);
+  if (wanted.length || !has.length) return wanted;
+  const recurrent = (of) => ["forward", "backward"].includes(state.payload.series[of].direction);
+  return [has.find(recurrent) ?? has[0]];
 }
 
 /** Where a bin lies on the axis: steps t from - 1/2 to + 1/2, or the lags that belong to them. */

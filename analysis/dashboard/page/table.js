@@ -3,17 +3,22 @@
 const SPARE = 8; // rows kept above and below those in view
 const grid = { box: byId("grid"), cursor: 0, height: 30, first: -1 };
 
-function tableHead() {
-  const { columns, sort } = state;
+/** Columns as wide as their longest text, within reason: rows come and go, and must not move them. */
+function tableWidths() {
+  const { columns } = state;
   const widest = (column) => extent(runs().map((run) => column.text(run).length))?.[1] ?? 0;
-  const widths = columns.map((c) => Math.min(Math.max(widest(c) + (c.name === "outcome" ? 2 : 0), c.title.length + 2), 26));
+  const widths = columns.map((c) => Math.min(Math.max(widest(c) + (c.name === "outcome" ? 2 : 0), c.title.length + 2, 4), 26));
   const table = grid.box.querySelector("table");
   table.querySelector("colgroup").replaceChildren(
     element("col", { style: { width: "3.6rem" } }),
-    ...widths.map((width) => element("col", { style: { width: `calc(${width}ch * .93 + 1.3rem)` } })),
+    ...widths.map((width) => element("col", { style: { width: `calc(${width}ch + 1.4rem)` } })),
   );
   table.style.width = "100%";
-  table.style.minWidth = `calc(${widths.reduce((a, b) => a + b, 0)}ch * .93 + ${3.6 + 1.3 * widths.length}rem)`;
+  table.style.minWidth = `calc(${widths.reduce((a, b) => a + b, 0)}ch + ${3.6 + 1.4 * widths.length}rem)`;
+}
+
+function tableHead() {
+  const { columns, sort } = state, table = grid.box.querySelector("table");
   const heads = columns.map((column) => {
     const key = sort.find((each) => each.column === column.name);
     const order = key ? (key.descending ? "descending" : "ascending") : "none";
@@ -24,7 +29,7 @@ function tableHead() {
   const active = document.activeElement?.closest?.("th")?.dataset.column;
   const pick = element("th", { scope: "col" }, element("span", { class: "hidden" }, "Selected"));
   table.querySelector("thead").replaceChildren(element("tr", { "aria-rowindex": "1" }, pick, ...heads));
-  if (active) heads[columns.findIndex((column) => column.name === active)]?.firstChild.focus();
+  if (active) heads[columns.findIndex((column) => column.name === active)]?.firstChild.focus({ preventScroll: true });
 }
 
 function sortBy(name, within) {
@@ -76,8 +81,9 @@ function tableRows() {
     return;
   }
   grid.cursor = Math.min(grid.cursor, shown.length - 1);
-  grid.first = Math.max(Math.floor(box.scrollTop / grid.height) - SPARE, 0);
-  const last = Math.min(grid.first + Math.ceil((box.clientHeight || 400) / grid.height) + 2 * SPARE, shown.length);
+  const rows = Math.ceil((box.clientHeight || 400) / grid.height) + 2 * SPARE;
+  grid.first = Math.max(Math.min(Math.floor(box.scrollTop / grid.height) - SPARE, shown.length - rows), 0);
+  const last = Math.min(grid.first + rows, shown.length);
   const held = body.contains(document.activeElement);
   body.replaceChildren(space(grid.first), ...shown.slice(grid.first, last).map((run, i) => row(run, grid.first + i, look)), space(shown.length - last));
   if (held) (body.querySelector("tr[tabindex='0']") ?? box).focus({ preventScroll: true });
@@ -138,6 +144,7 @@ function startTable() {
   byId("colour").addEventListener("change", (event) => change({ colour: event.target.value }));
   byId("scope").addEventListener("change", (event) => change({ scope: event.target.value }));
   listeners.push((names) => {
+    if (names.has("columns")) tableWidths();
     if (names.has("columns") || names.has("sort")) tableHead();
     if (names.has("payload") || names.has("filter") || names.has("sort")) arrange();
     if (names.has("focus")) reveal();

@@ -45,6 +45,11 @@ function whyNoMap({ T, others }) {
   return sweepRuns().length ? null : state.scope === "selected" ? "No run is selected." : "No run passes the filter.";
 }
 
+const TEXT = 15, PLOT = 240; // pixels: a line of text, and the height of the map without its axis
+
+/** Whether there is room for text in a tile of that height. */
+const roomy = ({ low, high }, domain) => (PLOT * Math.log(high / low)) / Math.log(domain[1] / domain[0]) > TEXT;
+
 function tileColour({ outcome, share: solved }) {
   if (outcome !== "mixed") return outcomeColour(outcome);
   return `color-mix(in srgb, ${OUTCOMES.solved[mode()]} ${Math.round(15 + 70 * solved)}%, ${css("card")})`;
@@ -95,7 +100,7 @@ function drawTrainability() {
       "x.domain": [-0.5, axis.values.length - 0.5], "y.domain": domain, "y.ticks": lengths.length <= 10 ? lengths : null,
       ink: css("text"), ground: css("card"), angle: axis.values.length > 6 ? -35 : 0,
     },
-    data: { tiles: tiles.map((each) => ({ ...each, colour: resolved(tileColour(each)), ink: each.outcome === "mixed" ? css("text") : "#000" })), horizons: shownLines },
+    data: { tiles: tiles.map((each) => ({ ...each, written: roomy(each, domain) ? each.text : "", colour: resolved(tileColour(each)), ink: each.outcome === "mixed" ? css("text") : "#000" })), horizons: shownLines },
     summary: `T against ${axis.label}: ${solved} of ${plural(tiles.length, "tile")} solved by all runs. A tile says solved of finished runs${over.length ? `, over all ${over.join(", ")}` : ""}. The lines are the median horizon at the longest T of each column.`,
     tip: (datum) => datum.kind
       ? [[axis.label, datum.of], ["horizon", `${bound(datum.horizon, datum.censored)} steps`], ["", datum.kind === "measured" ? "measured at initialisation" : "predicted by theory"]]
