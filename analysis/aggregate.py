@@ -1,17 +1,18 @@
 """What varies in a sweep, and its seeds brought together: one row per configuration, each number with its interval."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from analysis import tables
 from analysis.digests import spread
 from analysis.intervals import LEVEL, wilson
+from analysis.measures import Quantity
 
-NO_NUMBER = ("device", "threads")  # two runs that differ in these alone are the same run, but for the last bits
+NO_NUMBER = ("device", "threads", "probes")  # runs that differ in these alone are trained alike, but for the last bits
 FIRST = ("task", "cell", "gate_bias", "init", "constraint", "network")  # parts, in the order of every table
 DIRECTIONS = ("forward", "backward", "bidirectional")
 OUTCOMES = (*tables.FINISHED, "running", "failed", "unfinished")
@@ -29,20 +30,21 @@ def axes(runs: pd.DataFrame) -> list[str]:
     Args:
         runs: from `tables.runs`; unfinished ones count as well.
     """
-    names = sorted(tables.configuration(runs), key=_place)
-    varying = [name for name in names if name not in NO_NUMBER and runs[name].nunique(dropna=False) > 1]
+    names = sorted(tables.configuration(runs), key=place)
+    varying = [name for name in names if name.split(".")[0] not in NO_NUMBER and runs[name].nunique(dropna=False) > 1]
     found: list[str] = []
     for name in sorted(varying, key=lambda name: name != "seed"):  # the seed is what its streams repeat
         if not _follows(runs, name) and not any(_repeats(runs[name], runs[other]) for other in found):
             found.append(name)
-    return sorted(found, key=_place)
+    return sorted(found, key=place)
 
 
 def is_seed(name: str) -> bool:
     return name.split(".")[0] in ("seed", "seeds")
 
 
-def _place(name: str) -> tuple:
+def place(name: str) -> tuple:
+    """Where a setting stands in every table: what is sorted by."""
     part = name.split(".")[0]
     return is_seed(name), FIRST.index(part) if part in FIRST else len(FIRST), name
 
@@ -56,14 +58,6 @@ def _follows(runs: pd.DataFrame, name: str) -> bool:
 def _repeats(column: pd.Series, other: pd.Series) -> bool:
     there = column.notna()
     return column.dtype != bool and other.dtype != bool and bool((column[there] == other[there]).all())
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A column of the runs to be summarised over seeds; `best` is "low", "high", or empty if it is no contest."""
-
-    name: str
-    best: Literal["low", "high", ""] = ""
 
 
 def configurations(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -96,7 +90,8 @@ def unique(runs: pd.DataFrame) -> None:
     runs = runs[runs["outcome"].isin(tables.FINISHED)]
     for _, group in configurations(runs, axes(runs)):
         if len(group) > 1:
-            differing = [name for name in NO_NUMBER if name in group and group[name].nunique(dropna=False) > 1]
+            settings = [name for name in tables.configuration(group) if name.split(".")[0] in NO_NUMBER]
+            differing = [name for name in settings if group[name].nunique(dropna=False) > 1]
             why = f"; they differ in {differing[0]}: choose with --where {differing[0]}=VALUE" if differing else ""
             raise ValueError(f"the same configuration and seed is there more than once: {', '.join(group['run'])}{why}")
 
@@ -106,9 +101,10 @@ def aggregate(
 ) -> pd.DataFrame:
     """One row per configuration: its settings, the counts of outcomes, and each quantity over its finished runs.
 
-    NAME_median, NAME_low and NAME_high (the order statistics of `intervals.trim`), NAME_seeds, NAME_best, and
-    NAME_..._censored for horizons; solved_share with its Wilson interval. Best is what no other configuration of the
-    same `within` comes near: the intervals are apart, each of at least `ENOUGH` seeds.
+    NAME_median, NAME_low and NAME_high (the order statistics of `intervals.trim`), NAME_seeds, and NAME_best where it
+    is a contest; NAME_..._censored for horizons; of `solved` its share of the seeds, with the interval of Wilson. Best
+    is what no other configuration of the same `within` comes near: the intervals are apart, each of at least `ENOUGH`
+    seeds.
 
     Args:
         runs: of `tables.runs`, with the columns of the quantities.
@@ -121,12 +117,15 @@ def aggregate(
         low, high = wilson(counts["solved"], len(finished), level)
         row = setting | {"seeds": len(finished), **counts}
         row |= {"solved_share": counts["solved"] / len(finished) if len(finished) else math.nan}
-        row |= {"solved_share_low": low, "solved_share_high": high}
+        row |= {"solved_low": low, "solved_high": high}
         for quantity in quantities:
             row |= _columns(quantity.name, finished, level)
+        if "verdict" in runs:
+            counts = Counter(sorted(finished["verdict"].dropna())).most_common()
+            row |= {"verdict": ", ".join(f"{name} {n}/{len(finished)}" for name, n in counts)}
         rows.append(row)
     table = pd.DataFrame(rows)
-    for name, best in [("solved_share", "high"), *((q.name, q.best) for q in quantities if q.best)]:
+    for name, best in [("solved", "high"), *((q.name, q.best) for q in quantities if q.best)]:
         at = table.columns.get_loc(f"{name}_high")
         table.insert(at + 1, f"{name}_best", _apart(table, name, best, within))
     return table
@@ -149,9 +148,8 @@ def _apart(table: pd.DataFrame, name: str, best: str, within: Sequence[str]) -> 
     if best == "high":
         low, high = -high, -low
     marked = pd.Series(False, table.index)
-    groups = table.groupby(list(within), dropna=False, sort=False).groups.values() if within else [table.index]
-    for group in groups:
-        there = [row for row in group if seeds[row] > 0]
+    for _, group in configurations(table, within):
+        there = [row for row in group.index if seeds[row] > 0]
         if len(there) < 2 or seeds[there].min() < ENOUGH:
             continue
         first = high[there].idxmin()

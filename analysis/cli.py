@@ -13,7 +13,9 @@ __all__ = ["folder_of", "refuse", "write"]
 
 def refuse(message: str) -> NoReturn:
     """Say in one line what is wrong and leave with 2; argparse would print the usage before it."""
-    print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
+    command = Path(sys.argv[0])
+    name = command.parent.name if command.stem == "__main__" else command.stem
+    print(f"{name}: {message}", file=sys.stderr)
     raise SystemExit(2)
 
 

@@ -98,13 +98,12 @@ def spread(values: Iterable[float], censored: Iterable[float] | None = None, lev
     Args:
         level: leave out as many values at each end as an interval of the median at this level can do without, see
             `analysis.intervals.trim`; none if None.
-        censored: 1 for each value that is a lower bound. All of these must be at least as large as the others, as
-            horizons of one T are; then the median is a lower bound as soon as its upper middle value is one.
+        censored: 1 for each value that is a lower bound. A number is one as soon as a value up to it is.
     """
     value = np.asarray(list(values), float)
     bound = np.zeros(len(value), bool) if censored is None else np.asarray(list(censored), float) == 1
     order = np.lexsort((bound, value))[: np.count_nonzero(~np.isnan(value))]  # NaN sorts last
-    value, bound = value[order], bound[order]
+    value, bound = value[order], np.logical_or.accumulate(bound[order])
     n = len(value)
     if n == 0:
         return Spread(math.nan, math.nan, math.nan, 0)

@@ -43,12 +43,12 @@ def latex(table: pd.DataFrame, note: str, best: pd.DataFrame | None = None) -> s
     Args:
         best: the cells to be in bold.
     """
-    cells = [[_escape(cell) for cell in row] for row in table.to_numpy().tolist()]
+    cells = [[_cell(cell) for cell in row] for row in table.to_numpy().tolist()]
     head = " & ".join(map(_escape, table)) + r" \\"
     return "\n".join(
         [
             r"% \usepackage{booktabs,longtable}; wide: put it into landscape (package pdflscape)",
-            r"{\scriptsize\setlength{\tabcolsep}{3pt}\setlength{\LTcapwidth}{\linewidth}",
+            r"{\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\LTcapwidth}{\linewidth}",
             rf"\begin{{longtable}}{{{'l' * table.shape[1]}}}",
             rf"\caption{{{_escape(note)}}}\\",
             r"\toprule",
@@ -83,6 +83,11 @@ def _escape(cell: object) -> str:
     text = "".join(LATEX.get(character, character) for character in _line(cell))
     text = text.replace(r"$>$= ", r"$\geq$ ").replace("`", "")
     return NUMBER.sub(_typeset, text)
+
+
+def _cell(cell: object) -> str:
+    """The interval that ends a cell is smaller than its number: tables with many are wide."""
+    return re.sub(r" (\[[^\]]*\])$", r"~{\\tiny\1}", _escape(cell))
 
 
 def _typeset(number: re.Match) -> str:

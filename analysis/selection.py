@@ -34,6 +34,8 @@ def matching(runs: pd.DataFrame, where: list[str]) -> pd.DataFrame:
         if name not in runs:
             raise ValueError(f"--where needs NAME=VALUE with a setting of the runs, got {condition!r}")
         runs = runs[runs[name].map(lambda v, value=value: _equal(v, value)).astype(bool)]
+        if runs.empty:
+            raise ValueError(f"no run has {' and '.join(where)}")
     return runs
 
 

@@ -11,10 +11,12 @@ from analysis.intervals import held
 
 NAMES = {
     "task.length": "T",
-    "horizon_init": "horizon, init",
-    "horizon_trained": "horizon, trained",
-    "decay_init": "decay, init",
-    "decay_trained": "decay, trained",
+    "horizon/init": "horizon, init",
+    "horizon/trained": "horizon, trained",
+    "decay/init": "decay, init",
+    "decay/trained": "decay, trained",
+    "predicted.horizon": "horizon, predicted",
+    "predicted.decay_per_step": "decay, predicted",
     "wall_seconds": "seconds",
 }
 GRADIENTS = (
@@ -38,8 +40,8 @@ def setting(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def condition(settings: dict[str, Any]) -> str:
-    return " ".join(f"{name}={setting(value)}" for name, value in settings.items()) or "the one configuration"
+def number(value: float, censored: bool = False) -> str:
+    return Spread(value, value, value, 0 if math.isnan(value) else 1, censored).text()
 
 
 def plain(row: dict[str, Any], name: str, intervals: bool = True) -> str:
@@ -58,7 +60,7 @@ def shown(
 
     Args:
         by: the settings.
-        names: the quantities.
+        names: the quantities, `solved` and `verdict` among them.
     """
     rows = table.to_dict("records")
     text, best = pd.DataFrame(index=table.index), pd.DataFrame(index=table.index)
@@ -69,28 +71,34 @@ def shown(
     for label, counts in (("diverged", table["diverged"]), ("unfinished", unfinished)):
         if counts.any():
             text[label] = counts.map(str)
-    text["solved"] = [_share(row, intervals) for row in rows]
-    best["solved"] = table["solved_share_best"]
     for name in names:
-        if table[f"{name}_seeds"].any():
-            label = NAMES.get(name, name)
-            text[label] = [plain(row, name, intervals) for row in rows]
-            best[label] = table.get(f"{name}_best", False)
+        if name == "solved":
+            text[name] = [_share(row, intervals) for row in rows]
+        elif name == "verdict":
+            text[name] = [row[name] or "-" for row in rows]
+        elif table[f"{name}_seeds"].any():
+            text[NAMES.get(name, name)] = [plain(row, name, intervals) for row in rows]
+        else:
+            continue
+        best[NAMES.get(name, name)] = table.get(f"{name}_best", False)
     return text, best.reindex(columns=text.columns, fill_value=False)
 
 
 def _share(row: dict[str, Any], intervals: bool) -> str:
     if not row["seeds"]:
         return "-"
-    interval = f" [{row['solved_share_low']:.2f}, {row['solved_share_high']:.2f}]" if intervals else ""
+    interval = f" [{row['solved_low']:.2f}, {row['solved_high']:.2f}]" if intervals else ""
     return f"{row['solved']}/{row['seeds']}{interval}"
 
 
 def levels(counts: Iterable[int], least: float, of: str = "seeds") -> str:
-    """What the intervals of medians of so many values are, and at which level they hold."""
-    few = sorted({n for n in counts if n > 1 and held(n) < least})
-    said = [f"{100 * held(n):.0f} % for {n}" for n in few]
-    text = f"an interval of order statistics that holds the median at {100 * least:.0f} % whatever the distribution"
-    if few:
-        text += f" (of few {of} it is the range, which does so at {', '.join(said)})"
-    return text + (f"; one of the {of} alone has no interval" if 1 in counts else "")
+    """What the brackets behind medians of so many values are, and at which level they hold."""
+    seen = sorted(set(counts) - {0})
+    if seen in ([], [1]):
+        return f"no interval, for want of {of}"
+    notes = ["one alone has none"] if 1 in seen else []
+    notes += [f"of {n} {of} the range, at {100 * held(n):.0f} %" for n in seen if n > 1 and held(n) < least]
+    text = (
+        f"in brackets the order statistics that hold the true median at {100 * least:.0f} % whatever the distribution"
+    )
+    return text + (f" ({'; '.join(notes)})" if notes else "")

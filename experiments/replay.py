@@ -112,20 +112,17 @@ def chosen(name: str, outputs: Path) -> list[Path]:
     """The finished runs of an experiment, or the one run whose folder is given.
 
     Raises:
-        ValueError: there are none; the message lists the experiments that there are.
+        ValueError: there are none, or it is not finished.
     """
     if finished(Path(name)):
         return [Path(name)]
-    folder = outputs / name
+    if (Path(name) / "config.json").exists():
+        raise ValueError(f"{name} is not finished")
+    folder = cli.folder_of(outputs, name)
     runs = sorted(path.parent for path in folder.glob("*/done.json"))
-    if runs:
-        return runs
-    if folder.is_dir() or Path(name).is_dir():
-        raise ValueError(f"{folder if folder.is_dir() else name} has no finished run")
-    known = sorted({path.parent.parent.name for path in outputs.glob("*/*/done.json")})
-    raise ValueError(
-        f"{outputs} has no experiment {name!r}; " + (f"it has {', '.join(known)}" if known else "it is empty")
-    )
+    if not runs:
+        raise ValueError(f"{folder} has no finished run")
+    return runs
 
 
 def send(runs: list[Path], tracker: tracking.WandbTracker) -> int:

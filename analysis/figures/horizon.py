@@ -116,11 +116,10 @@ def _theory(axes: Axes, points: pd.DataFrame, values: list[Any] | None, colour: 
     if "predicted" in points:
         known = points[points["stage"] == INIT].sort_values("x")  # where there is no theory the line has a gap
         at = known["x"] if values is None else [values.index(value) for value in known["x"]]
-        alone = (
-            {"marker": "_", "markersize": 9} if len(known) == 1 or not joined else {"marker": ".", "markersize": 2.5}
-        )
-        look = {"color": colour, "linewidth": 0.9, "linestyle": style.THEORY if joined else ""}
-        axes.plot(at, known["predicted"].clip(upper=100 * axes.get_ylim()[1]), gid="predicted", **look, **alone)
+        marker, size = ("_", 9) if len(known) == 1 or not joined else (".", 2.5)
+        look = {"color": colour, "linewidth": 0.9, "linestyle": style.THEORY if joined else "", "zorder": 1.9}
+        value = known["predicted"].clip(upper=100 * axes.get_ylim()[1])
+        axes.plot(at, value, marker=marker, markersize=size, gid="predicted", **look)
 
 
 def _named(table: pd.DataFrame, hue: str) -> list[Line2D]:

@@ -7,7 +7,7 @@ be read is left out with a warning that names it. Nothing is computed here.
 
 from analysis.folders import run_folders
 from analysis.tables.final import UNREADABLE
-from analysis.tables.rows import FINISHED, RECORD, SCALES, configuration, flatten, runs
+from analysis.tables.rows import FINISHED, RECORD, SCALES, configuration, flatten, row, runs
 from analysis.tables.series import COLUMNS, DIRECTIONS, PARTS, STATISTICS, Loss, logged, profile, profiles, scalars
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "logged",
     "profile",
     "profiles",
+    "row",
     "run_folders",
     "runs",
     "scalars",

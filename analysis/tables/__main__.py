@@ -2,6 +2,7 @@
 
     python -m analysis.tables NAME [--outputs outputs] [--out tables] [--scale SCALE] [--where NAME=VALUE]
                               [--metric NAME] [--within NAME ...]
+                              [--show solved loss metric horizon decay seconds verdict]
 
 writes tables/NAME.csv, .md and .tex (booktabs) and prints the table: final loss, metric, share of solved runs, horizon
 and decay of the gradient before and after training, time. Each is the median over seeds with an interval; the best is
@@ -17,11 +18,14 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import cli, markup, tables
-from analysis.aggregate import ENOUGH, OUTCOMES, Quantity, aggregate, axes, is_seed, unique
+from analysis.aggregate import ENOUGH, OUTCOMES, aggregate, axes, is_seed, unique
 from analysis.intervals import LEVEL
-from analysis.measures import GRADIENT, SECONDS, higher_is_better, loss_of, measured, metric_of
+from analysis.measures import GRADIENT, PREDICTED, SECONDS, STAGES, Quantity, measured, quantities_of, verdicts
 from analysis.selection import select
 from analysis.wording import GRADIENTS, labels, levels, shown
+
+SHOWN = ("solved", "loss", "metric", "horizon", "decay", "seconds")
+MOST = 60  # rows that are printed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--metric", metavar="NAME", action="append", help="another than the error, as test/bits")
     parser.add_argument("--within", metavar="NAME", nargs="*", help="settings to compare within; by default the task's")
+    parser.add_argument(
+        "--show", nargs="+", choices=(*SHOWN, "verdict"), default=SHOWN, help="columns; the CSV has all"
+    )
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
     try:
@@ -50,35 +57,31 @@ def report(options: argparse.Namespace) -> list[str]:
     folder = cli.folder_of(options.outputs, options.name)
     runs = select(tables.runs(folder), options.scale, options.where)
     unique(runs)
-    by, quantities = [name for name in axes(runs) if not is_seed(name)], contest(runs, options.metric)
-    within, names = _within(by, options.within), [quantity.name for quantity in quantities]
+    by, quantities = [name for name in axes(runs) if not is_seed(name)], quantities_of(runs, options.metric)
+    within, names = _within(by, options.within), _names(quantities, options.show)
     runs = measured(runs, folder, [quantity.name for quantity in quantities if quantity.best])
+    if "verdict" in names:
+        runs["verdict"] = verdicts(runs, folder)
     table = aggregate(runs, quantities, by, within)
-    note, (text, best) = caption(table, within), shown(table, by, names)
+    note, (text, best) = caption(table, within, names), shown(table, by, names)
     page = markup.markdown(text, note, best)
     contents = {"csv": table.to_csv(index=False, lineterminator="\n"), "md": page}
     contents["tex"] = markup.latex(text, note, best)
     paths = cli.write(options.out / folder.resolve().name, contents)
     if max(map(len, page.splitlines()[2:])) > shutil.get_terminal_size().columns:
-        brief, _ = shown(table, by, names, intervals=False)
-        page = markup.markdown(brief, "Medians; the intervals are in the files.", best)
+        brief, best = shown(table.head(MOST), by, names, intervals=False)
+        rest = f", and {len(table) - MOST} more rows" if len(table) > MOST else ""
+        page = markup.markdown(brief, f"Medians; the intervals{rest} are in the files.", best)
     return ["", page, left_out(table), *map(str, paths)]
 
 
-def contest(runs: pd.DataFrame, metrics: Sequence[str] | None) -> list[Quantity]:
-    """The columns of the table.
-
-    Raises:
-        ValueError: no loss was measured, or nothing of that name.
-    """
-    finished = runs[runs["outcome"].isin(tables.FINISHED)]
-    for name in metrics or ():
-        if name not in finished or not finished[name].notna().any() or not pd.api.types.is_numeric_dtype(runs[name]):
-            there = [column for column in sorted(runs) if column.startswith(("test/", "validation/"))]
-            raise ValueError(f"--metric needs what the runs measured ({', '.join(there)}), got {name!r}")
-    names = [loss_of(finished), *(metrics or [metric_of(finished)])]
-    best = {name: Quantity(name, "high" if higher_is_better(name) else "low") for name in names}
-    return [*best.values(), *(Quantity(name) for name in (*GRADIENT, SECONDS))]
+def _names(quantities: Sequence[Quantity], show: Sequence[str]) -> list[str]:
+    """The quantities behind the words of `SHOWN`, in the order of the words."""
+    every = [quantity.name for quantity in quantities]
+    loss, *metrics = [quantity.name for quantity in quantities if quantity.best]
+    names = {"solved": ["solved"], "verdict": ["verdict"], "loss": [loss], "metric": metrics, "seconds": [SECONDS]}
+    names |= {word: [name for name in every if name.startswith((f"{word}/", f"predicted.{word}"))] for word in STAGES}
+    return [name for word in show for name in names[word]]
 
 
 def _within(by: Sequence[str], asked: Sequence[str] | None) -> list[str]:
@@ -88,26 +91,30 @@ def _within(by: Sequence[str], asked: Sequence[str] | None) -> list[str]:
     return [name for name in by if name.split(".")[0] == "task"] if asked is None else list(asked)
 
 
-def caption(table: pd.DataFrame, within: Sequence[str]) -> str:
+def caption(table: pd.DataFrame, within: Sequence[str], names: Sequence[str]) -> str:
     """What the numbers are, how sure they are, and what is marked."""
-    said = [f"Median over seeds with {levels(table['seeds'], LEVEL)}; solved with Wilson's interval."]
+    wilson = "; solved with the interval of Wilson" if "solved" in names else ""
+    said = [f"Median over seeds, {levels(table['seeds'], LEVEL)}{wilson}."]
     if table["diverged"].any():
         said.append("A run that diverged counts as infinitely bad, and has no trained gradient.")
-    marks = [name for name in table if name.endswith("_best")]
+    marks = [f"{name}_best" for name in names if f"{name}_best" in table]
     of = f" of the same {', '.join(labels(within).values())}" if within else ""
     if table[marks].to_numpy().any():
         said.append(f"Bold: the best, where its interval lies apart from all others{of}.")
     else:
         said.append(f"No best is marked: that takes {ENOUGH} seeds and an interval apart from all others{of}.")
-    there = any(table[f"{name}_seeds"].any() for name in GRADIENT)
-    return " ".join([*said, GRADIENTS] if there else said)
+    if any(table[f"{name}_seeds"].any() for name in GRADIENT if name in names):
+        said.append(GRADIENTS)
+    if set(PREDICTED) & set(names):
+        said.append("Predicted is by theory, at initialisation.")
+    return " ".join(said)
 
 
 def left_out(table: pd.DataFrame) -> str:
     counts = {name: int(table[name].sum()) for name in OUTCOMES}
     missing = [f"{n} {name}" for name, n in counts.items() if n and name not in tables.FINISHED]
-    seen = f"{sum(counts[name] for name in tables.FINISHED)} finished runs of {len(table)} configurations"
-    return f"{seen}; left out: {', '.join(missing) or 'none'}"
+    finished = sum(counts[name] for name in tables.FINISHED)
+    return f"finished runs: {finished}; configurations: {len(table)}; left out: {', '.join(missing) or 'none'}"
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def runs(folder: str | Path) -> pd.DataFrame:
     rows = []
     for path in run_folders(folder):
         try:
-            rows.append(_row(path))
+            rows.append(row(path))
         except UNREADABLE as error:
             left_out(path, error)
     if not rows:
@@ -42,25 +42,33 @@ def configuration(frame: pd.DataFrame) -> list[str]:
     return [c for c in frame if c not in RECORD and "/" not in c and not c.startswith(("versions.", "predicted."))]
 
 
-def _row(path: Path) -> dict[str, Any]:
+def row(path: Path, end: tuple[int | None, dict[str, float]] | None = None) -> dict[str, Any]:
+    """The same for one run folder, as a dictionary.
+
+    Args:
+        end: what `analysis.tables.final.final` would find, where a caller has read the scalars anyway.
+
+    Raises:
+        one of `UNREADABLE`.
+    """
     if not (path / "config.json").exists() and (path / "failed.json").exists():
         raise ValueError(f"it failed before it began: {json.loads((path / 'failed.json').read_text()).get('error')}")
     record = json.loads((path / "config.json").read_text())
     done = json.loads((path / "done.json").read_text()) if (path / "done.json").exists() else {}
-    row = flatten(record["config"])
-    row |= {"device": record["device"]} if "device" in record else {}
-    step, last = final(path / "scalars.jsonl")
-    row |= {"steps_done": step} | {name if "/" in name else f"scalar/{name}": v for name, v in last.items()}
-    row |= {"run": path.name, "name": record.get("name"), "scale": record.get("scale"), "code": record.get("code")}
-    row |= {f"versions.{k}": v for k, v in record.get("versions", {}).items()}
+    found = flatten(record["config"])
+    found |= {"device": record["device"]} if "device" in record else {}
+    step, last = final(path / "scalars.jsonl") if end is None else end
+    found |= {"steps_done": step} | {name if "/" in name else f"scalar/{name}": v for name, v in last.items()}
+    found |= {"run": path.name, "name": record.get("name"), "scale": record.get("scale"), "code": record.get("code")}
+    found |= {f"versions.{k}": v for k, v in record.get("versions", {}).items()}
     if done:
-        row |= {"outcome": done["outcome"], "steps_done": done.get("steps")}
-        row |= {k: number(done.get(k)) for k in ("wall_seconds", "probe_seconds")}
-        row |= {k: number(v) for k, v in done["metrics"].items()}
-        row |= {f"predicted.{k}": number(v) for k, v in flatten(done.get("predicted") or {}).items()}
+        found |= {"outcome": done["outcome"], "steps_done": done.get("steps")}
+        found |= {k: number(done.get(k)) for k in ("wall_seconds", "probe_seconds")}
+        found |= {k: number(v) for k, v in done["metrics"].items()}
+        found |= {f"predicted.{k}": number(v) for k, v in flatten(done.get("predicted") or {}).items()}
     else:
-        row |= _not_done(path)
-    return {"run": row.pop("run"), "outcome": row.pop("outcome"), **row}
+        found |= _not_done(path)
+    return {"run": found.pop("run"), "outcome": found.pop("outcome"), **found}
 
 
 def _not_done(path: Path) -> dict[str, Any]:

@@ -245,16 +245,20 @@ def test_a_run_that_goes_on_is_read_as_far_as_it_is_written(outputs, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing", "replay: OUTPUTS has no experiment 'nothing'; it has tiny\n"),
-        ("empty", "replay: OUTPUTS/empty has no finished run\n"),
+        ("nothing", "replay: there are no runs in OUTPUTS/nothing: there is failing, tiny\n"),
+        ("empty", "replay: there are no runs in OUTPUTS/empty: there is failing, tiny\n"),
+        ("failing", "replay: OUTPUTS/failing has no finished run\n"),
+        ("OUTPUTS/failing/a", "replay: OUTPUTS/failing/a is not finished\n"),
         ("--onlin nothing", None),
     ],
 )
 def test_wrong_input_is_one_line_that_says_what_there_is(outputs, name, message, capfd, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["replay.py"])  # as python -m has it
-    (outputs / "empty").mkdir()
+    (outputs / "empty").mkdir(exist_ok=True)
+    (outputs / "failing" / "a").mkdir(parents=True, exist_ok=True)
+    (outputs / "failing" / "a" / "config.json").write_text("{}")
     with pytest.raises(SystemExit) as stop:
-        replay.main([*name.split(), "--outputs", str(outputs)])
+        replay.main([*name.replace("OUTPUTS", str(outputs)).split(), "--outputs", str(outputs)])
     assert stop.value.code == 2
     err = capfd.readouterr().err
     assert message is None or err == message.replace("OUTPUTS", str(outputs))
