@@ -72,8 +72,8 @@ def trained(runs: pd.DataFrame, folder: Path) -> pd.DataFrame:
             "T": found[LENGTH].astype(int),
             "seed": found[SEED],
             "outcome": found["outcome"],
-            "horizon": found["horizon_init"],
-            "bound": found["horizon_init_censored"],
+            "horizon": found["horizon/init"],
+            "bound": found["horizon/init_censored"],
             "predicted": known["horizon"],
             "theory": known["decay_per_step"],
         }
