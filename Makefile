@@ -4,11 +4,12 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test clusters lint bench scores constraints
+.PHONY: help demo figures test packages clusters lint bench scores constraints
 
 help:
 	@echo "make demo   train and draw the first figure (minutes on 2 CPU cores)"
-	@echo "make test   ruff and pytest, as CI does"
+	@echo "make figures redraw the published figures and their gallery from the kept tables: a minute"
+	@echo "make test   ruff and pytest, as CI does; the dashboard's tests need Chromium: make packages"
 	@echo "make clusters sweeps on a SLURM and a Ray of this machine: 2 minutes, as root on Debian for SLURM"
 	@echo "make lint   ruff alone"
 	@echo "make bench  speed and memory: 20 minutes"
@@ -29,15 +30,23 @@ demo: .venv/.done
 	@echo "W&B offline runs: outputs/horizon/*/wandb/offline-run-*, $$(ls -d outputs/horizon/*/wandb/offline-run-* 2>/dev/null | wc -l) of them;"
 	@echo "  look with $(BIN)/wandb leet PATH, send with $(BIN)/wandb sync PATH"
 
+figures: .venv/.done
+	$(BIN)/python -m analysis.figures
+	$(BIN)/python -m analysis.gallery
+
 # Three processes on two cores, too: many tests wait for what they have started.
 test: lint
 	$(BIN)/python -m pytest -n 3
 
-# What cannot be installed here is not tested, and pytest says so.
-clusters: .venv/.done
-	-@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v slurmctld >/dev/null; then \
-		timeout 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurmctld slurmd slurm-client munge; \
+# Debian's packages that some tests need: a browser, and SLURM. What cannot be installed is not tested, and pytest says so.
+packages:
+	-@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v chromium && command -v slurmctld; } >/dev/null; then \
+		export DEBIAN_FRONTEND=noninteractive; timeout 60 apt-get update -qq; \
+		timeout 240 apt-get install -y -qq --no-install-recommends chromium; \
+		timeout 240 apt-get install -y -qq slurmctld slurmd slurm-client munge; \
 	fi >/dev/null
+
+clusters: .venv/.done packages
 	-@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[slurm,ray,optuna]'
 	$(BIN)/python -m pytest -m "slurm or ray or optuna" tests/clusters tests/experiments/test_search.py
 
@@ -50,6 +59,8 @@ bench: .venv/.done
 	$(BIN)/python -m tests.benchmarks.probing
 	$(BIN)/python -m tests.benchmarks.length
 	$(BIN)/python -m tests.benchmarks.tables
+	$(BIN)/python -m tests.benchmarks.figures
+	$(BIN)/python -m tests.benchmarks.dashboard
 	$(BIN)/python -m tests.benchmarks.sweeping
 
 scores: .venv/.done
