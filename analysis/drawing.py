@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis import cli, published, results, style, tables
 from analysis.folders import is_experiment
-from analysis.profiles import kept
 from analysis.selection import select
+from analysis.statistics.profiles import kept
 
 Tables = Mapping[str, pd.DataFrame | None]
 LAG_POINTS = (100, 50, 25, 12)  # of a curve, as many as fit into a kept table

@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import cli, drawing, markup, tables
-from analysis.configurations import LAYER, configurations, curves, table
-from analysis.digests import digests
 from analysis.horizon_figures import map_table, networks_table, profiles_table, shown
+from analysis.statistics.configurations import LAYER, configurations, curves, table
+from analysis.statistics.digests import digests
 
 COLUMNS = {
     "task": "task",

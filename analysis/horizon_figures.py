@@ -1,13 +1,13 @@
 """The pictures of the experiment `horizon`: what its runs are to the figures that experiments share.
 
-Tables of `analysis.configurations` become tables of `analysis.figures`, which are kept, and these become figures.
+Tables of `statistics.configurations` become tables of `analysis.figures`, which are kept, and these become figures.
 """
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import figures
-from analysis.digests import INIT, TRAINED
+from analysis.statistics.digests import INIT, TRAINED
 
 STAGES = {INIT: "at initialisation", TRAINED: "after training"}
 LAG = "lag $k$ (steps, in the direction of the pass)"

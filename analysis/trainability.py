@@ -17,8 +17,8 @@ import pandas as pd
 
 from analysis import drawing, tables
 from analysis import trainability_figures as figures
-from analysis.aggregate import axes, is_seed, unique
-from analysis.measures import measured
+from analysis.statistics.aggregate import axes, is_seed, unique
+from analysis.statistics.measures import measured
 from analysis.tables.blocks import blocks
 
 GAIN, LENGTH, SEED = "init.gain", "task.length", "seed"

@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import figures, style
-from analysis.digests import INIT
-from analysis.profiles import relative
+from analysis.statistics.digests import INIT
+from analysis.statistics.profiles import relative
 
 LINES, PANELS = 5, 3
 STAGES = {INIT: "at initialisation", "trained": "after training"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.digests import Spread
-from analysis.intervals import held
+from analysis.statistics.digests import Spread
+from analysis.statistics.intervals import held
 
 NAMES = {
     "task.length": "T",

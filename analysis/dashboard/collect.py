@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from analysis import tables
-from analysis.aggregate import axes
 from analysis.dashboard.one import Profiles, Run, finite, quietly, read_profiles, read_run
 from analysis.folders import FILES, no_runs
-from analysis.measures import LOSSES, higher_is_better
+from analysis.statistics.aggregate import axes
+from analysis.statistics.measures import LOSSES, higher_is_better
+from analysis.statistics.verdict import REMEDIES, RULES
 from analysis.tables import DIRECTIONS, PARTS, SCALES
-from analysis.verdict import REMEDIES, RULES
 
 FORMAT = 1
 LABELS = {"task.length": "T"}

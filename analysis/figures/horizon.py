@@ -12,8 +12,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullLoca
 from matplotlib.transforms import ScaledTranslation
 
 from analysis import style
-from analysis.digests import INIT, TRAINED
 from analysis.figures.panels import complete, is_number, looks, named, order, panels
+from analysis.statistics.digests import INIT, TRAINED
 
 STAGES = (INIT, TRAINED)
 OUTCOMES = {"solved": "o", "mixed": "D", "stuck": "s", "diverged": "X"}

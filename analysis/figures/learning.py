@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from analysis import style
 from analysis.figures.groups import gathered, groups
 from analysis.figures.panels import LINE, complete, looks, named, panels
-from analysis.profiles import thinned
+from analysis.statistics.profiles import thinned
 
 ENDS = {"solved": "o", "diverged": "X"}
 POINTS = 160  # of a curve, at most

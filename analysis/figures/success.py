@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator
 from analysis import style
 from analysis.figures.groups import gathered, groups
 from analysis.figures.panels import LINE, complete, is_number, looks, markers, named, order, panels
-from analysis.intervals import wilson
+from analysis.statistics.intervals import wilson
 from analysis.tables import FINISHED
 
 

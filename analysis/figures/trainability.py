@@ -16,9 +16,9 @@ from matplotlib.transforms import ScaledTranslation
 from seaborn import color_palette
 
 from analysis import style
-from analysis.digests import spread
 from analysis.figures.groups import gathered, groups
 from analysis.figures.panels import complete, is_number, order, panels
+from analysis.statistics.digests import spread
 from analysis.tables import FINISHED
 
 HALO = [patheffects.withStroke(linewidth=2.6, foreground="white")]

@@ -18,10 +18,11 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import cli, markup, tables
-from analysis.aggregate import ENOUGH, OUTCOMES, aggregate, axes, is_seed, unique
-from analysis.intervals import LEVEL
-from analysis.measures import GRADIENT, PREDICTED, SECONDS, STAGES, Quantity, measured, quantities_of, verdicts
+from analysis.dashboard.one import read_profiles, read_run
 from analysis.selection import select
+from analysis.statistics.aggregate import ENOUGH, OUTCOMES, aggregate, axes, is_seed, unique
+from analysis.statistics.intervals import LEVEL
+from analysis.statistics.measures import GRADIENT, PREDICTED, SECONDS, STAGES, Quantity, measured, quantities_of
 from analysis.wording import GRADIENTS, labels, levels, shown
 
 SHOWN = ("solved", "loss", "metric", "horizon", "decay", "seconds")
@@ -115,6 +116,13 @@ def left_out(table: pd.DataFrame) -> str:
     missing = [f"{n} {name}" for name, n in counts.items() if n and name not in tables.FINISHED]
     finished = sum(counts[name] for name in tables.FINISHED)
     return f"finished runs: {finished}; configurations: {len(table)}; left out: {', '.join(missing) or 'none'}"
+
+
+def verdicts(runs: pd.DataFrame, folder: Path) -> pd.Series:
+    """The verdict on each finished run, as the dashboard has it; None where it has none."""
+    finished = runs[runs["outcome"].isin(tables.FINISHED)]
+    drawn = {run: read_run(folder / run, read_profiles(folder / run)).drawn["verdict"] for run in finished["run"]}
+    return runs["run"].map({run: found["name"] for run, found in drawn.items() if found})
 
 
 if __name__ == "__main__":

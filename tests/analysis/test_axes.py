@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis import tables
-from analysis.aggregate import axes
 from analysis.cli import folder_of
+from analysis.statistics.aggregate import axes
 
 
 def test_axes_are_the_settings_that_vary_seeds_last(tmp_path, fabricate):

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare import main
-from analysis.intervals import sign_test
+from analysis.compare.__main__ import main
+from analysis.statistics.intervals import sign_test
 
 
 def measure(path, seconds=1.0, **metrics):

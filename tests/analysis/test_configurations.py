@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analysis import tables
-from analysis.configurations import configurations, curves, table
-from analysis.digests import digests, spread
+from analysis.statistics.configurations import configurations, curves, table
+from analysis.statistics.digests import digests, spread
 
 
 def summary(folder):

@@ -9,7 +9,7 @@ import pytest
 from analysis import figures, style
 from analysis.figures import heatmap
 from analysis.figures.profile import FLOOR
-from analysis.profiles import kept, relative, thinned
+from analysis.statistics.profiles import kept, relative, thinned
 
 
 def lines_of(axes):

@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 
 from analysis import drawing, horizon, results, run, selection, style, tables
-from analysis.configurations import configurations, curves, table
-from analysis.digests import digests
 from analysis.figures.profile import FLOOR
 from analysis.horizon_figures import (
     map_figure,
@@ -21,6 +19,8 @@ from analysis.horizon_figures import (
     profiles_table,
     shown,
 )
+from analysis.statistics.configurations import configurations, curves, table
+from analysis.statistics.digests import digests
 
 ROOT = Path(__file__).parents[2]
 

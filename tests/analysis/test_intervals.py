@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from analysis.intervals import held, sign_test, trim, wilson
+from analysis.statistics.intervals import held, sign_test, trim, wilson
 
 
 @pytest.mark.parametrize(

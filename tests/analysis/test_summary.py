@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from analysis import markup
-from analysis.digests import digests, nearest, spread
-from analysis.intervals import wilson
-from analysis.measures import higher_is_better, loss_of, metric_of
+from analysis.statistics.digests import digests, nearest, spread
+from analysis.statistics.intervals import wilson
+from analysis.statistics.measures import higher_is_better, loss_of, metric_of
 from analysis.tables.__main__ import main
 from analysis.wording import labels
 

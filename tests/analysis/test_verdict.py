@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from analysis import digests, tables
-from analysis.verdict import REMEDIES, RULES, by_name, nearest, verdict
+from analysis import tables
+from analysis.statistics import digests
+from analysis.statistics.verdict import REMEDIES, RULES, by_name, nearest, verdict
 from experiments.build import build
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.digests import NAME
+from analysis.statistics.digests import NAME
 
 EXPLODED = 3.0  # decades between the ends of the sequence
 CLIPPED = 0.5  # of the logged steps

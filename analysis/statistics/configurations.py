@@ -11,8 +11,8 @@ stand in the counts of outcomes. Runs without done.json enter no statistic and a
 import pandas as pd
 
 from analysis import tables
-from analysis.digests import INIT, TRAINED, Spread, spread
-from analysis.profiles import relative
+from analysis.statistics.digests import INIT, TRAINED, Spread, spread
+from analysis.statistics.profiles import relative
 
 KEYS = ["task", "T", "cell", "init", "depth", "direction"]
 LAYER = 0
@@ -68,7 +68,7 @@ def table(runs: pd.DataFrame, digests: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         runs: from `configurations`.
-        digests: from `analysis.digests.digests`.
+        digests: from `analysis.statistics.digests.digests`.
     """
     found = _measured(digests, runs)
     parts = found.groupby("cell")["part"].unique()
@@ -121,7 +121,7 @@ def _columns(name: str, s: Spread, bounds: bool = False) -> dict[str, object]:
 def curves(runs: pd.DataFrame, profiles: pd.DataFrame, part: str = "h") -> pd.DataFrame:
     """Profiles relative to lag 0, per configuration, pass, stage and lag: median, low and high over seeds, in decades.
 
-    -inf is an exact zero. A long profile keeps the lags of `analysis.profiles.relative`.
+    -inf is an exact zero. A long profile keeps the lags of `analysis.statistics.profiles.relative`.
 
     Args:
         runs: from `configurations`.

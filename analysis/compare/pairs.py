@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import tables
-from analysis.aggregate import NO_NUMBER, axes, place
-from analysis.digests import spread
-from analysis.intervals import LEVEL, sign_test
-from analysis.measures import SECONDS
+from analysis.statistics.aggregate import NO_NUMBER, axes, place
+from analysis.statistics.digests import spread
+from analysis.statistics.intervals import LEVEL, sign_test
+from analysis.statistics.measures import SECONDS
 from analysis.wording import setting
 
 MOST = 4  # reasons that are told

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import trim
+from analysis.statistics.intervals import trim
 
 INIT, TRAINED = "init", "trained"
 COLUMNS = ("decay_per_step", "half_life", "horizon", "horizon_censored", "log10_ratio")
@@ -97,7 +97,7 @@ def spread(values: Iterable[float], censored: Iterable[float] | None = None, lev
 
     Args:
         level: leave out as many values at each end as an interval of the median at this level can do without, see
-            `analysis.intervals.trim`; none if None.
+            `analysis.statistics.intervals.trim`; none if None.
         censored: 1 for each value that is a lower bound. A number is one as soon as a value up to it is.
     """
     value = np.asarray(list(values), float)

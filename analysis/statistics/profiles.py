@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.digests import INIT, TRAINED
+from analysis.statistics.digests import INIT, TRAINED
 
 POINTS = 160  # of a curve
 

@@ -9,8 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from analysis import tables
-from analysis.dashboard.one import read_profiles, read_run
-from analysis.digests import INIT, TRAINED, digests, nearest
+from analysis.statistics.digests import INIT, TRAINED, digests, nearest
 
 LOSSES = ("test/loss", "validation/loss", "train/loss")
 ERRORS = ("test/error", "validation/error")
@@ -70,13 +69,6 @@ def metric_of(runs: pd.DataFrame) -> str:
 
 def higher_is_better(name: str) -> bool:
     return any(word in HIGH for word in name.lower().rpartition("/")[2].split("_"))
-
-
-def verdicts(runs: pd.DataFrame, folder: Path) -> pd.Series:
-    """The verdict on each finished run, as the dashboard has it; None where it has none."""
-    finished = runs[runs["outcome"].isin(tables.FINISHED)]
-    drawn = {run: read_run(folder / run, read_profiles(folder / run)).drawn["verdict"] for run in finished["run"]}
-    return runs["run"].map({run: found["name"] for run, found in drawn.items() if found})
 
 
 def measured(runs: pd.DataFrame, folder: Path, metrics: Collection[str]) -> pd.DataFrame:

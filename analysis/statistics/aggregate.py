@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from analysis import tables
-from analysis.digests import spread
-from analysis.intervals import LEVEL, wilson
-from analysis.measures import Quantity
+from analysis.statistics.digests import spread
+from analysis.statistics.intervals import LEVEL, wilson
+from analysis.statistics.measures import Quantity
 
 NO_NUMBER = ("device", "threads", "probes")  # runs that differ in these alone are trained alike, but for the last bits
 FIRST = ("task", "cell", "gate_bias", "init", "constraint", "network")  # parts, in the order of every table

@@ -14,11 +14,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis import cli, comparison, markup, tables
-from analysis.aggregate import unique
-from analysis.measures import GRADIENT, SECONDS, measured, quantities_of
-from analysis.pairs import Sides, differences, identical, keys, paired
+from analysis import cli, markup, tables
+from analysis.compare import written
+from analysis.compare.pairs import Sides, differences, identical, keys, paired
 from analysis.selection import select
+from analysis.statistics.aggregate import unique
+from analysis.statistics.measures import GRADIENT, SECONDS, measured, quantities_of
 
 
 class Spec(NamedTuple):
@@ -53,16 +54,16 @@ def report(options: argparse.Namespace) -> list[str]:
     sides, metrics = _read(specs, options)
     by = keys(sides)
     pair, lost = paired(sides, by)
-    table = comparison.table(pair, by, [*metrics, *GRADIENT, "solved", SECONDS])
+    table = written.table(pair, by, [*metrics, *GRADIENT, "solved", SECONDS])
     names = _names(specs)
-    pages = comparison.pages(table, names, differences(pair))
+    pages = written.pages(table, names, differences(pair))
     contents = {"csv": table.to_csv(index=False, lineterminator="\n")}
     for suffix, form in (("md", markup.markdown), ("tex", markup.latex)):
         contents[suffix] = "\n".join(form(text, note) for text, note in pages)
     paths = cli.write(options.out / "_vs_".join(re.sub(r"[^\w.=+-]+", "_", name) for name in names), contents)
     text, note = pages[0]
     same = identical(pair, [*metrics, *GRADIENT])
-    said = comparison.said(pair, lost, same)
+    said = written.said(pair, lost, same)
     return ["", markup.markdown(text, note), *said, *map(str, paths)]
 
 

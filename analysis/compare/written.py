@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.aggregate import configurations, is_seed
-from analysis.digests import Spread
-from analysis.intervals import LEVEL
-from analysis.measures import GRADIENT
-from analysis.pairs import Sides, effect, is_ratio
+from analysis.compare.pairs import Sides, effect, is_ratio
+from analysis.statistics.aggregate import configurations, is_seed
+from analysis.statistics.digests import Spread
+from analysis.statistics.intervals import LEVEL
+from analysis.statistics.measures import GRADIENT
 from analysis.wording import GRADIENTS, NAMES, labels, levels, number, setting
 
 
