@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from rnnlab import inits
+from rnnlab import inits, predictions
 from rnnlab.cells import GRU, LSTM, Elman
 from rnnlab.cells.coupled_lstm import CoupledLSTM
 from rnnlab.cells.min_gru import MinGRU
@@ -85,6 +85,25 @@ def test_the_horizon_before_training_is_what_theory_says(case):
     )
     assert found["horizon"] == pytest.approx(predicted["horizon"], rel=0.25, abs=1)
     assert found["decay_per_step"] == pytest.approx(predicted["decay_per_step"], rel=0.3)
+
+
+@torch.no_grad()
+def law_of(network: Stack, x: torch.Tensor) -> predictions.Law:
+    (cell,) = network.cells()
+    return predictions.LAWS[type(cell)](cell, predictions._drive(network, cell, x, None))
+
+
+@pytest.mark.parametrize("cell", [GRU, LSTM, CoupledLSTM])
+def test_the_law_of_gates_holds_lag_by_lag_at_rest(cell):
+    """Nearly without input. One vector of 300 entries is off the mean over all by 1 / sqrt(300), .025 decades; a lag
+    counted one too far is .1 to .25, and from the memory of an LSTM to its h only W leads, a quarter: .6."""
+    network, x = untrained(cell, turned(1.0), 0.0, hidden=300), 1e-6 * torch.randn(30, 2, 2)
+    law = law_of(network, x)
+    outputs, trajectory = network(x)
+    reading = Profile()(Moment(0, network, trajectory, outputs.T, outputs.sum(-1), range(29, 30)))
+    log10 = reading.arrays["log10_norm"][reading.axes["part"].index("h"), 0]
+    for lag in (1, 2, 3, 6, 12):
+        assert (log10[29 - lag] - log10[29]).item() == pytest.approx(law.log10(lag), abs=0.06)
 
 
 def test_a_linear_orthogonal_network_is_predicted_exactly():
