@@ -125,6 +125,7 @@ SILENT = {
     "a Gaussian W near 1": (TANH, gaussian(0.95), 1.0, {}),
     "relu near its critical gain": (RELU, turned(1.3), 1.0, {}),
     "units that do not mix": (TANH, partial(inits.identity_, scale=0.8), 1.0, {}),
+    "units that hear few others": (TANH, partial(inits.sparse_, nonzeros=15, spectral_radius=0.6), 1.0, {}),
     "a gain that saturation just makes up for": (TANH, turned(1.2), 1.0, {}),
     "modrelu": (partial(Elman, activation="modrelu"), turned(0.9), 1.0, {}),
     "an LSTM whose memory fills up": (LSTM, turned(1.0), 1.0, {}),
