@@ -52,9 +52,9 @@ def predict(
         min_lstm    gates is weak.
 
     sigmoid(b_f)^k alone is no law of the others: through W comes as much again, and the horizon is twice as long. So
-    with gates that see the state, chrono and uniform biases have none here. Nor have a W that is mostly diagonal (but
-    for linear cells), fewer than 32 units, other cells, deep transitions, truncation, and encoders, which hear of the
-    loss through their decoder. Nothing is drawn or changed.
+    with gates that see the state, chrono and uniform biases have none here. Nor have a W that is
+    mostly diagonal or zeros (but for linear cells), fewer than 32 units, other cells, deep transitions, truncation, and
+    encoders, which hear of the loss through their decoder. Nothing is drawn or changed.
 
     Args:
         x, lengths: some inputs, as for the network.
@@ -99,7 +99,7 @@ def _basic(cell: Elman, drive: dict[str, Tensor]) -> Law | None:
         off = 0.0
     elif cell.activation != "relu" and _orthogonal(W):
         off = abs(rate - math.log10(gain)) * math.sqrt(2 / cell.size)
-    if off > SURE * abs(rate) or (off and _diagonal(W)):
+    if off > SURE * abs(rate) or (off and not _mixing(W)):
         return None
     return Law(lambda lag: rate * lag, rate)
 
@@ -110,7 +110,7 @@ def _gated(cell: GRU | LSTM | CoupledLSTM, drive: dict[str, Tensor]) -> Law | No
     biases = dict(zip(cell.gates, cell.b.double().split(cell.size), strict=True))
     resting = not biases[candidate].any() and not (isinstance(cell, GRU) and cell.q.any())
     alike = all(bool((b == b[0]).all()) for b in biases.values())
-    if not (resting and alike and _mean_square(drive[candidate]) <= SLACK) or _diagonal(W):
+    if not (resting and alike and _mixing(W) and _mean_square(drive[candidate]) <= SLACK):
         return None
     opened = {name: float(b[0].sigmoid()) for name, b in biases.items()}
     keep = opened["u" if isinstance(cell, GRU) else "f"]
@@ -153,9 +153,9 @@ def _gain(W: Tensor) -> float:
     return float(W.norm()) / math.sqrt(len(W))
 
 
-def _diagonal(W: Tensor) -> bool:
-    """Whether most of W is on its diagonal, so that units do not mix."""
-    return float(W.diagonal().norm()) > float(W.norm()) / 2
+def _mixing(W: Tensor) -> bool:
+    """Whether a unit listens to many: W is not mostly its diagonal, and not mostly zeros."""
+    return float(W.diagonal().norm()) <= float(W.norm()) / 2 and int(W.count_nonzero()) > W.numel() / 2
 
 
 def _orthogonal(W: Tensor) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from rnnlab import inits
+from rnnlab import inits, predictions
 from rnnlab.cells import GRU, LSTM, Elman
 from rnnlab.cells.coupled_lstm import CoupledLSTM
 from rnnlab.cells.min_gru import MinGRU
@@ -87,6 +87,25 @@ def test_the_horizon_before_training_is_what_theory_says(case):
     assert found["decay_per_step"] == pytest.approx(predicted["decay_per_step"], rel=0.3)
 
 
+@torch.no_grad()
+def law_of(network: Stack, x: torch.Tensor) -> predictions.Law:
+    (cell,) = network.cells()
+    return predictions.LAWS[type(cell)](cell, predictions._drive(network, cell, x, None))
+
+
+@pytest.mark.parametrize("cell", [GRU, LSTM, CoupledLSTM])
+def test_the_law_of_gates_holds_lag_by_lag_at_rest(cell):
+    """Nearly without input. One vector of 300 entries is off the mean over all by 1 / sqrt(300), .025 decades; a lag
+    counted one too far is .1 to .25, and from the memory of an LSTM to its h only W leads, a quarter: .6."""
+    network, x = untrained(cell, turned(1.0), 0.0, hidden=300), 1e-6 * torch.randn(30, 2, 2)
+    law = law_of(network, x)
+    outputs, trajectory = network(x)
+    reading = Profile()(Moment(0, network, trajectory, outputs.T, outputs.sum(-1), range(29, 30)))
+    log10 = reading.arrays["log10_norm"][reading.axes["part"].index("h"), 0]
+    for lag in (1, 2, 3, 6, 12):
+        assert (log10[29 - lag] - log10[29]).item() == pytest.approx(law.log10(lag), abs=0.06)
+
+
 def test_a_linear_orthogonal_network_is_predicted_exactly():
     x = torch.randn(400, 4, 2)
     for init, horizon in ((turned(0.95), 135), (partial(inits.identity_, scale=0.95), 135)):
@@ -106,6 +125,7 @@ SILENT = {
     "a Gaussian W near 1": (TANH, gaussian(0.95), 1.0, {}),
     "relu near its critical gain": (RELU, turned(1.3), 1.0, {}),
     "units that do not mix": (TANH, partial(inits.identity_, scale=0.8), 1.0, {}),
+    "units that hear few others": (TANH, partial(inits.sparse_, nonzeros=15, spectral_radius=0.6), 1.0, {}),
     "a gain that saturation just makes up for": (TANH, turned(1.2), 1.0, {}),
     "modrelu": (partial(Elman, activation="modrelu"), turned(0.9), 1.0, {}),
     "an LSTM whose memory fills up": (LSTM, turned(1.0), 1.0, {}),

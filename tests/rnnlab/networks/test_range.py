@@ -11,18 +11,19 @@ from rnnlab.networks.measures import norms
 from rnnlab.scaled import Scaled
 from tests.rnnlab.oracles import stack_of
 
-STEPS, SIZE = 100_000, 4
+STEPS, SIZE = 20_000, 4
 
 
-@pytest.mark.parametrize("gain", [0.5, 2.0])
-def test_a_hundred_thousand_steps_through_layers_directions_and_a_deep_readout(gain):
+@pytest.mark.parametrize("gain", [0.25, 4.0])
+def test_twenty_thousand_steps_through_layers_directions_and_a_deep_readout(gain):
     """Two bidirectional layers of gain times the identity, at rest, in float32, under a readout of three maps that
     sees the forward half alone. With v what it sends to h_{T-1}, k = T - 1 - t the lag, and a the gain:
 
         top forward |v| a^k        top backward 0        bottom forward |v| (k + 1) a^k: lattice paths
         bottom backward |v| a^k (a^{2(t+1)} - 1) / (a^2 - 1): in at s <= t with a^{T-1-s}, and on to t with a^{t-s}
 
-    so norms of 1e-30103 and 1e+30103. A float32 sum rounds by 1e-7, 3e-8 decades, a step; 1e-5 is asked for.
+    so norms of 1e-12041 and 1e+12041, whose exponents of 2 are beyond 16 bits. A float32 sum rounds by 1e-7, 3e-8
+    decades, a step; 1e-5 is asked for.
     """
     network = stack_of("identity", hidden=SIZE, readout="last").float()
     for p in network.parameters():
@@ -52,4 +53,4 @@ def test_a_hundred_thousand_steps_through_layers_directions_and_a_deep_readout(g
         error = found[key][:, 0] - law
         assert (error / lag.clamp_min(1)).abs().max() < 1e-5
         assert error.diff().abs().max() < 1e-5  # the slope at every single step
-    assert abs(found[1, "forward", "h"][0, 0] - found[1, "forward", "h"][-1, 0]) > 30_000
+    assert abs(found[1, "forward", "h"][0, 0] - found[1, "forward", "h"][-1, 0]) > 12_000
