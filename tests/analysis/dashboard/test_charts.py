@@ -27,6 +27,11 @@ def test_the_selection_drives_the_curves(shared):
     page.page.locator("tr[data-run=r8] input").click()
     page.settle()
     assert {row["run"]: row["colour"] for row in page.data("curves")} == {k: v for k, v in colours.items() if k != "r8"}
+    page.page.locator("tr[data-run=r9] input").click()
+    page.settle()
+    now = {row["run"]: row["colour"] for row in page.data("curves")}
+    assert now.keys() == colours.keys() - {"r8"} | {"r9"}
+    assert len(set(now.values())) == len(now)  # the colour of who left, not that of who stayed
     page.page.click("#none")
     assert page.state("selected") == []
 
