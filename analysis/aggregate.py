@@ -1,6 +1,7 @@
 """What varies in a sweep, and its seeds brought together: one row per configuration, each number with its interval."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from analysis.digests import spread
 from analysis.intervals import LEVEL, wilson
 from analysis.measures import Quantity
 
-NO_NUMBER = ("device", "threads")  # two runs that differ in these alone are the same run, but for the last bits
+NO_NUMBER = ("device", "threads", "probes")  # runs that differ in these alone are trained alike, but for the last bits
 FIRST = ("task", "cell", "gate_bias", "init", "constraint", "network")  # parts, in the order of every table
 DIRECTIONS = ("forward", "backward", "bidirectional")
 OUTCOMES = (*tables.FINISHED, "running", "failed", "unfinished")
@@ -30,7 +31,7 @@ def axes(runs: pd.DataFrame) -> list[str]:
         runs: from `tables.runs`; unfinished ones count as well.
     """
     names = sorted(tables.configuration(runs), key=place)
-    varying = [name for name in names if name not in NO_NUMBER and runs[name].nunique(dropna=False) > 1]
+    varying = [name for name in names if name.split(".")[0] not in NO_NUMBER and runs[name].nunique(dropna=False) > 1]
     found: list[str] = []
     for name in sorted(varying, key=lambda name: name != "seed"):  # the seed is what its streams repeat
         if not _follows(runs, name) and not any(_repeats(runs[name], runs[other]) for other in found):
@@ -89,7 +90,8 @@ def unique(runs: pd.DataFrame) -> None:
     runs = runs[runs["outcome"].isin(tables.FINISHED)]
     for _, group in configurations(runs, axes(runs)):
         if len(group) > 1:
-            differing = [name for name in NO_NUMBER if name in group and group[name].nunique(dropna=False) > 1]
+            settings = [name for name in tables.configuration(group) if name.split(".")[0] in NO_NUMBER]
+            differing = [name for name in settings if group[name].nunique(dropna=False) > 1]
             why = f"; they differ in {differing[0]}: choose with --where {differing[0]}=VALUE" if differing else ""
             raise ValueError(f"the same configuration and seed is there more than once: {', '.join(group['run'])}{why}")
 
@@ -118,6 +120,9 @@ def aggregate(
         row |= {"solved_low": low, "solved_high": high}
         for quantity in quantities:
             row |= _columns(quantity.name, finished, level)
+        if "verdict" in runs:
+            counts = Counter(sorted(finished["verdict"].dropna())).most_common()
+            row |= {"verdict": ", ".join(f"{name} {n}/{len(finished)}" for name, n in counts)}
         rows.append(row)
     table = pd.DataFrame(rows)
     for name, best in [("solved", "high"), *((q.name, q.best) for q in quantities if q.best)]:

@@ -5,7 +5,9 @@ and others do not, and may be infinite; with five of them neither Student's inte
 The order statistics do, also on a log axis, and a lower bound stays one.
 """
 
-from math import comb, sqrt
+from collections.abc import Iterator
+from itertools import islice
+from math import sqrt
 from statistics import NormalDist
 
 LEVEL = 0.95
@@ -44,7 +46,7 @@ def trim(n: int, level: float = LEVEL) -> int:
     0 also where not even the range does: below 6 values at 0.95. `held` tells at which level it holds it.
     """
     _check(level)
-    return max((k for k in range((n + 1) // 2) if held(n, k) >= level), default=0)
+    return max(0, next(k for k, tail in enumerate(_tails(n)) if 1 - 2 * tail / 2**n < level) - 1)
 
 
 def held(n: int, trimmed: int = 0) -> float:
@@ -57,7 +59,7 @@ def held(n: int, trimmed: int = 0) -> float:
     Reference:
         Thompson, On confidence ranges for the median, 1936; David & Nagaraja, Order Statistics, 2003, section 7.1.
     """
-    return 1 - 2 * sum(comb(n, i) for i in range(trimmed + 1)) / 2**n if n else 0.0
+    return 1 - 2 * _tail(n, trimmed) / 2**n if n else 0.0
 
 
 def sign_test(lower: int, higher: int) -> float:
@@ -69,7 +71,20 @@ def sign_test(lower: int, higher: int) -> float:
         Dixon & Mood, The statistical sign test, 1946.
     """
     n, least = lower + higher, min(lower, higher)
-    return min(1.0, 2 * sum(comb(n, i) for i in range(least + 1)) / 2**n)
+    return min(1.0, 2 * _tail(n, least) / 2**n)
+
+
+def _tails(n: int) -> Iterator[int]:
+    """The sums of C(n, i) over i <= 0, 1, ..., n."""
+    ways = tail = 1
+    for k in range(n + 1):
+        yield tail
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
+
+
+def _tail(n: int, k: int) -> int:
+    return next(islice(_tails(n), k, None))
 
 
 def _check(level: float) -> None:

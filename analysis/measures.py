@@ -9,14 +9,16 @@ from typing import Literal
 import pandas as pd
 
 from analysis import tables
+from analysis.dashboard.one import read_profiles, read_run
 from analysis.digests import INIT, TRAINED, digests, nearest
 
 LOSSES = ("test/loss", "validation/loss", "train/loss")
 ERRORS = ("test/error", "validation/error")
 STAGES = {"horizon": "horizon", "decay": "decay_per_step"}
+PREDICTED = tuple(f"predicted.{name}" for name in STAGES.values())
 GRADIENT = tuple(f"{name}/{stage}" for name in STAGES for stage in (INIT, TRAINED))
 SECONDS = "wall_seconds"
-HIGH = ("accuracy", "f1", "auc", "correct", "bleu")  # the metrics of which more is better
+HIGH = ("accuracy", "score", "f1", "auc", "correct", "bleu")  # the metrics of which more is better
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Quantity:
 def quantities_of(runs: pd.DataFrame, metrics: Sequence[str] | None = None) -> list[Quantity]:
     """The final loss, the metrics, or that of the task, horizon and decay before and after training, and the time.
 
+    Horizon and decay also as predicted by theory, where that was recorded.
+
     Raises:
         ValueError: no finished run measured a loss or a metric, or none of the name given.
     """
@@ -40,7 +44,8 @@ def quantities_of(runs: pd.DataFrame, metrics: Sequence[str] | None = None) -> l
             raise ValueError(f"--metric needs what the runs measured ({', '.join(there)}), got {name!r}")
     names = dict.fromkeys([loss_of(finished), *(metrics or [metric_of(finished)])])
     contests = [Quantity(name, "high" if higher_is_better(name) else "low") for name in names]
-    return [*contests, *(Quantity(name) for name in (*GRADIENT, SECONDS))]
+    predicted = [name for name in PREDICTED if name in finished and finished[name].notna().any()]
+    return [*contests, *(Quantity(name) for name in (*predicted, *GRADIENT, SECONDS))]
 
 
 def loss_of(runs: pd.DataFrame) -> str:
@@ -64,7 +69,14 @@ def metric_of(runs: pd.DataFrame) -> str:
 
 
 def higher_is_better(name: str) -> bool:
-    return any(word in HIGH for word in name.rpartition("/")[2].split("_"))
+    return any(word in HIGH for word in name.lower().rpartition("/")[2].split("_"))
+
+
+def verdicts(runs: pd.DataFrame, folder: Path) -> pd.Series:
+    """The verdict on each finished run, as the dashboard has it; None where it has none."""
+    finished = runs[runs["outcome"].isin(tables.FINISHED)]
+    drawn = {run: read_run(folder / run, read_profiles(folder / run)).drawn["verdict"] for run in finished["run"]}
+    return runs["run"].map({run: found["name"] for run, found in drawn.items() if found})
 
 
 def measured(runs: pd.DataFrame, folder: Path, metrics: Collection[str]) -> pd.DataFrame:

@@ -5,13 +5,15 @@ The first rule that holds decides:
     exploding      the loss or a gradient was not finite, or the norm at the far end of the sequence is at least
                    1000 times that at its last scored step, at the last probe
     clip-limited   clipping fired in more than half of the steps logged in the second half of the training
-    saturated      more than half of a layer's units stand on a flat end of their activation, at the last probe
+    saturated      more than half of a layer's h_t, over units and steps, lie on a flat end of the activation, at the
+                   last probe
     vanishing      the norm has fallen by 1000 within less than half of the sequence, at the last probe
     healthy        none of these
 
 1000 is the fall that the effective horizon counts. Explosion goes before clipping, which answers it, and saturation
-before vanishing, which follows from it. A gradient that vanishes does no harm to a task without long dependencies: a
-verdict is about the gradient, not about the outcome.
+before vanishing, which follows from it. Where many steps are scored, the loss of the last one alone is followed. A
+gradient that vanishes does no harm to a task without long dependencies: a verdict is about the gradient, not about the
+outcome.
 
 Reference:
     Hochreiter, The vanishing gradient problem, 1998; Pascanu, Mikolov & Bengio, On the difficulty of training recurrent
@@ -29,7 +31,7 @@ from analysis.digests import NAME
 EXPLODED = 3.0  # decades between the ends of the sequence
 CLIPPED = 0.5  # of the logged steps
 LOGGED = 4  # steps of the second half that are needed for a share
-SATURATED = 0.5  # of the units
+SATURATED = 0.5  # of the entries of all h_t
 REACHED = 0.5  # of the sequence
 SATURATION = re.compile(r"state/L\d+/\w+/saturated")
 
@@ -58,7 +60,8 @@ RULES = {
     "exploding": "The loss or a gradient was not finite, or the gradient grows by 1000 or more from the last scored "
     "step back to the far end of the sequence, at the last probe.",
     "clip-limited": "Clipping fired in more than half of the steps logged in the second half of the training.",
-    "saturated": "More than half of the units of a layer stand on a flat end of their activation, at the last probe.",
+    "saturated": "More than half of a layer's h_t, over units and steps, lie on a flat end of the activation, at the "
+    "last probe.",
     "vanishing": "The gradient has fallen by 1000 within less than half of the sequence, at the last probe.",
     "healthy": "None of the other rules holds.",
 }
@@ -182,7 +185,7 @@ def _saturated(scalars: Scalars) -> Verdict | None:
     name = max((name for name in found if not math.isnan(found[name])), key=found.get, default=None)
     if name is None or not found[name] > SATURATED:
         return None
-    text = f"{found[name]:.0%} of the units of {_place(name)} are saturated (threshold: half)"
+    text = f"{found[name]:.0%} of all h_t of {_place(name)} lie where the activation is flat (threshold: half)"
     return Verdict("saturated", found[name], SATURATED, text)
 
 

@@ -15,6 +15,8 @@ NAMES = {
     "horizon/trained": "horizon, trained",
     "decay/init": "decay, init",
     "decay/trained": "decay, trained",
+    "predicted.horizon": "horizon, predicted",
+    "predicted.decay_per_step": "decay, predicted",
     "wall_seconds": "seconds",
 }
 GRADIENTS = (
@@ -58,7 +60,7 @@ def shown(
 
     Args:
         by: the settings.
-        names: the quantities, `solved` among them.
+        names: the quantities, `solved` and `verdict` among them.
     """
     rows = table.to_dict("records")
     text, best = pd.DataFrame(index=table.index), pd.DataFrame(index=table.index)
@@ -72,6 +74,8 @@ def shown(
     for name in names:
         if name == "solved":
             text[name] = [_share(row, intervals) for row in rows]
+        elif name == "verdict":
+            text[name] = [row[name] or "-" for row in rows]
         elif table[f"{name}_seeds"].any():
             text[NAMES.get(name, name)] = [plain(row, name, intervals) for row in rows]
         else:

@@ -155,6 +155,31 @@ def uniform_gate_retention(lag: int, *, size: float) -> float:
     return math.sqrt((math.exp(power * math.log1p(-1 / size)) - (1 / size) ** power) / (power * (1 - 2 / size)))
 
 
+def gated_gain(lag: int, *, keep: float, through: float) -> float:
+    """log10 of the root mean square gain over k steps of a gated cell at rest, whose Jacobian is f I + s V:
+
+        E ||(f I + s V)^k a||^2 / ||a||^2 = sum_j [ C(k, j) f^(k-j) s^j ]^2 = mean over p of abs(f + s e^ip)^(2k)
+
+    V is the same at every step, orthogonal or V_ij ~ N(0, 1 / H), H -> infinity: its powers keep the mean square of any
+    vector, and no two of them have anything in common. The rate tends to f + s per step; with a fresh V at each step it
+    would be sqrt(f^2 + s^2).
+
+    Args:
+        keep: f, what the memory keeps by itself, sigmoid of the bias of its gate.
+        through: s, what comes back through the recurrent matrix; of a GRU (1 - f) sigmoid(b_r) sw.
+
+    Reference:
+        Kanai, Fujiwara, Iwamura, Preventing gradient explosions in gated recurrent units, 2017, for the Jacobian.
+    """
+    _check("lag", lag, lag >= 0, ">= 0")
+    _check("keep", keep, 0 < keep < math.inf, "positive and finite")
+    _check("through", through, 0 <= through < math.inf, "finite and >= 0")
+    phase = np.linspace(0, 2 * math.pi, 2 * lag + 1, endpoint=False)  # a trigonometric polynomial: the mean is exact
+    size = np.log(keep**2 + through**2 + 2 * keep * through * np.cos(phase)) * lag
+    top = size.max()
+    return float(top + math.log(np.exp(size - top).mean())) / (2 * math.log(10))
+
+
 def _tanh_square(q: float) -> float:
     return _gaussian_mean(lambda u: np.tanh(u) ** 2, q)
 

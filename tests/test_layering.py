@@ -31,6 +31,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.networks": (ENGINE, SCIENCE),
     "rnnlab.probes": ({*ENGINE, "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.tracing": ({*ENGINE, "rnnlab.kernels", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
+    "rnnlab.predictions": ({"rnnlab.cells", "rnnlab.networks", "rnnlab.theory"}, SCIENCE),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),
     "experiments": ({"rnnlab", "analysis"}, {*SCIENCE, "hydra", "omegaconf", "rich", "wandb", "wandb_workspaces"}),
     "hydra_plugins": ({"experiments.records", "experiments.sweeps", "experiments.progress"}, {"hydra", "omegaconf"}),

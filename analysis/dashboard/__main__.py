@@ -5,7 +5,6 @@ python -m analysis.dashboard horizon --serve     the same in the browser, up to 
 """
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -43,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.serve:
             return _serve(collector, options.port)
         payload = collector.payload()
-        print(_write(options.out or Path("dashboards") / f"{payload['name']}.html", html(payload)))
+        out = options.out or Path("dashboards") / payload["name"]
+        print(*cli.write(out.with_suffix("") if out.suffix == ".html" else out, {"html": html(payload)}))
         return 0
     except ValueError as error:
         parser.error(str(error))
@@ -58,15 +58,6 @@ def _serve(collector: Collector, port: int | None) -> int:
         print(f"{collector.folder}: {running.url} (Ctrl-C ends it)", flush=True)
         running.serve_forever()
     return 0
-
-
-def _write(path: Path, text: str) -> Path:
-    """Replace the file at once: who has it open sees the old page or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
-    return path
 
 
 def _progress() -> Progress:

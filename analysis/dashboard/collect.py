@@ -12,12 +12,11 @@ from analysis import tables
 from analysis.aggregate import axes
 from analysis.dashboard.one import Profiles, Run, finite, quietly, read_profiles, read_run
 from analysis.folders import FILES, no_runs
+from analysis.measures import LOSSES, higher_is_better
 from analysis.tables import DIRECTIONS, PARTS, SCALES
 from analysis.verdict import REMEDIES, RULES
 
 FORMAT = 1
-LOSSES = ("test/loss", "validation/loss", "train/loss")  # the first that a run has is its final loss
-HIGHER = ("accuracy", "score", "f1", "auc", "bleu", "correct")  # metrics whose names say that more is better
 LABELS = {"task.length": "T"}
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -143,7 +142,7 @@ def drawn(runs: list[Run]) -> dict[str, Any]:
         "common": common,
         "loss": next((name for name in LOSSES if any(name in row for row in rows)), LOSSES[0]),
         "metric": metric,
-        "best": "high" if any(word in metric.lower() for word in HIGHER) else "low",
+        "best": "high" if higher_is_better(metric) else "low",
         "verdicts": verdicts,
         "series": [{"layer": layer, "direction": direction, "part": part} for layer, direction, part in known],
         "runs": found,

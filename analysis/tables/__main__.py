@@ -1,7 +1,8 @@
 """The table of a sweep: one row per configuration, seeds aggregated, as CSV, Markdown and LaTeX.
 
     python -m analysis.tables NAME [--outputs outputs] [--out tables] [--scale SCALE] [--where NAME=VALUE]
-                              [--metric NAME] [--within NAME ...] [--show loss metric solved horizon decay seconds]
+                              [--metric NAME] [--within NAME ...]
+                              [--show solved loss metric horizon decay seconds verdict]
 
 writes tables/NAME.csv, .md and .tex (booktabs) and prints the table: final loss, metric, share of solved runs, horizon
 and decay of the gradient before and after training, time. Each is the median over seeds with an interval; the best is
@@ -19,7 +20,7 @@ import pandas as pd
 from analysis import cli, markup, tables
 from analysis.aggregate import ENOUGH, OUTCOMES, aggregate, axes, is_seed, unique
 from analysis.intervals import LEVEL
-from analysis.measures import GRADIENT, SECONDS, Quantity, measured, quantities_of
+from analysis.measures import GRADIENT, PREDICTED, SECONDS, STAGES, Quantity, measured, quantities_of, verdicts
 from analysis.selection import select
 from analysis.wording import GRADIENTS, labels, levels, shown
 
@@ -39,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--metric", metavar="NAME", action="append", help="another than the error, as test/bits")
     parser.add_argument("--within", metavar="NAME", nargs="*", help="settings to compare within; by default the task's")
-    parser.add_argument("--show", nargs="+", choices=SHOWN, default=SHOWN, help="columns; the CSV has them all")
+    parser.add_argument(
+        "--show", nargs="+", choices=(*SHOWN, "verdict"), default=SHOWN, help="columns; the CSV has all"
+    )
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
     try:
@@ -57,6 +60,8 @@ def report(options: argparse.Namespace) -> list[str]:
     by, quantities = [name for name in axes(runs) if not is_seed(name)], quantities_of(runs, options.metric)
     within, names = _within(by, options.within), _names(quantities, options.show)
     runs = measured(runs, folder, [quantity.name for quantity in quantities if quantity.best])
+    if "verdict" in names:
+        runs["verdict"] = verdicts(runs, folder)
     table = aggregate(runs, quantities, by, within)
     note, (text, best) = caption(table, within, names), shown(table, by, names)
     page = markup.markdown(text, note, best)
@@ -72,9 +77,10 @@ def report(options: argparse.Namespace) -> list[str]:
 
 def _names(quantities: Sequence[Quantity], show: Sequence[str]) -> list[str]:
     """The quantities behind the words of `SHOWN`, in the order of the words."""
+    every = [quantity.name for quantity in quantities]
     loss, *metrics = [quantity.name for quantity in quantities if quantity.best]
-    names = {"solved": ["solved"], "loss": [loss], "metric": metrics, "seconds": [SECONDS]}
-    names |= {word: [name for name in GRADIENT if name.startswith(word)] for word in ("horizon", "decay")}
+    names = {"solved": ["solved"], "verdict": ["verdict"], "loss": [loss], "metric": metrics, "seconds": [SECONDS]}
+    names |= {word: [name for name in every if name.startswith((f"{word}/", f"predicted.{word}"))] for word in STAGES}
     return [name for word in show for name in names[word]]
 
 
@@ -97,8 +103,11 @@ def caption(table: pd.DataFrame, within: Sequence[str], names: Sequence[str]) ->
         said.append(f"Bold: the best, where its interval lies apart from all others{of}.")
     else:
         said.append(f"No best is marked: that takes {ENOUGH} seeds and an interval apart from all others{of}.")
-    there = any(table[f"{name}_seeds"].any() for name in GRADIENT if name in names)
-    return " ".join([*said, GRADIENTS] if there else said)
+    if any(table[f"{name}_seeds"].any() for name in GRADIENT if name in names):
+        said.append(GRADIENTS)
+    if set(PREDICTED) & set(names):
+        said.append("Predicted is by theory, at initialisation.")
+    return " ".join(said)
 
 
 def left_out(table: pd.DataFrame) -> str:

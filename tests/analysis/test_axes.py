@@ -11,7 +11,13 @@ from analysis.cli import folder_of
 
 def test_axes_are_the_settings_that_vary_seeds_last(tmp_path, fabricate):
     for k, (cell, T, seed) in enumerate((c, T, s) for c in ("elman", "lstm") for T in (20, 40) for s in (0, 1)):
-        settings = {"seeds": {"init": seed, "data": seed}, "threads": 1 + k % 2, "device": ("cpu", "cuda")[k % 2]}
+        probes = {"drive": {"_target_": "a.drive"}} if k % 3 else {}  # begun before there was this probe
+        settings = {
+            "probes": probes,
+            "seeds": {"init": seed, "data": seed},
+            "threads": 1 + k % 2,
+            "device": ("cpu", "cuda")[k % 2],
+        }
         fabricate.run(tmp_path, f"r{k}", cell=cell, T=T, seed=seed, settings=settings)
     assert axes(tables.runs(tmp_path)) == ["task.length", "cell", "seed"]
 

@@ -91,13 +91,24 @@ def test_the_same_runs_are_told_from_the_same_runs_with_other_numbers(tmp_path, 
     said = capsys.readouterr().out
     assert "3 pairs, all of them are the same run with the same numbers, to the last bit\n" in said
     assert "A is before sweep, B is after sweep; they differ in no setting" in said
+    for where in ("before", "after"):  # without a trained horizon, which is not a number then, they are still the same
+        fabricate.run(tmp_path / where / "sweep", "id3", seed=3, outcome="diverged")
     measure(tmp_path / "after/sweep/id1", validation__loss=np.nextafter(0.1, 1), validation__error=0.1)
     config = tmp_path / "after/sweep/id2/config.json"
     config.write_text(config.read_text().replace('"code": null', '"code": "0123456789abcdef"'))
     command(tmp_path, str(tmp_path / "before/sweep"), str(tmp_path / "after/sweep"))
     said = capsys.readouterr().out
-    assert "3 pairs, 2 of them are the same run with the same numbers, to the last bit, 1 of them are the same" in said
+    assert "4 pairs, 3 of them are the same run with the same numbers, to the last bit, 1 of them are the same" in said
     assert "they differ in code (- and 0123456789)" in said
+
+
+def test_settings_pair_by_their_exact_value(tmp_path, fabricate, capsys):
+    for where, lrs in (("a", (1, 0.12345678)), ("b", (1.0, 0.12345679))):
+        for k, lr in enumerate(lrs):
+            fabricate.run(tmp_path / where, f"r{k}", settings={"optimizer": {"lr": lr, "betas": None}})
+    every, _, _ = command(tmp_path, "a", "b")
+    assert set(every["pairs"]) == {1}
+    assert "1 (B has no optimizer.lr=0.12345678)" in capsys.readouterr().out
 
 
 def test_zero_and_diverged_losses_have_a_change(tmp_path, fabricate):

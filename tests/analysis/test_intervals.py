@@ -40,7 +40,7 @@ def test_wilson_at_the_ends():
 
 def test_trim_is_that_of_the_published_table():
     # Conover, Practical Nonparametric Statistics; Hollander & Wolfe, table of the sign test: ranks of the 95 % interval
-    ranks = {6: 1, 8: 1, 9: 2, 11: 2, 12: 3, 15: 4, 17: 5, 20: 6, 25: 8, 30: 10}
+    ranks = {6: 1, 8: 1, 9: 2, 11: 2, 12: 3, 15: 4, 17: 5, 20: 6, 25: 8, 30: 10, 100: 40}
     assert {n: trim(n) + 1 for n in ranks} == ranks
     assert [trim(n) for n in range(6)] == [0] * 6  # the range is all there is
     assert [held(n) for n in (0, 1, 2, 3, 4, 5)] == [0.0, 0.0, 0.5, 0.75, 0.875, 0.9375]

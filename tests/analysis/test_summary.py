@@ -14,6 +14,7 @@ from analysis.digests import digests, nearest, spread
 from analysis.intervals import wilson
 from analysis.measures import higher_is_better, loss_of, metric_of
 from analysis.tables.__main__ import main
+from analysis.wording import labels
 
 
 def seeds(fabricate, folder, name, errors, **options):
@@ -118,6 +119,7 @@ def test_loss_and_metric_are_those_of_the_test_set_else_of_the_validation_set():
     assert (loss_of(frame), metric_of(frame)) == ("validation/loss", "validation/error")
     assert metric_of(frame.drop(columns="validation/error")) == "test/bits"
     assert loss_of(frame[["train/loss"]]) == "train/loss"
+    assert loss_of(frame.assign(**{"test/loss": [1.0]})) == "test/loss"
     with pytest.raises(ValueError, match="no run has a metric"):
         metric_of(frame[["train/loss"]])
 
@@ -163,6 +165,19 @@ def test_the_gradient_is_that_of_the_recurrent_layer_nearest_to_the_input():
     assert list(found["decay_per_step"]) == [4.0, 2.0]
 
 
+def test_predictions_and_verdicts_have_columns_where_they_are_asked_for(tmp_path, fabricate):
+    for k, rate in enumerate((-0.5, -0.5, -0.01)):
+        path = fabricate.run(tmp_path / "sweep", f"a{k}", T=50, seed=k, slopes=(-0.1, rate))
+        done = json.loads((path / "done.json").read_text())
+        done["predicted"] = {"horizon": 30 + k, "decay_per_step": -0.1}
+        (path / "done.json").write_text(json.dumps(done))
+    command(tmp_path, "--show", "horizon", "verdict")
+    (said,) = cells(tmp_path)
+    assert list(said) == ["seeds", "horizon, predicted", "horizon, init", "horizon, trained", "verdict"]
+    assert said["horizon, predicted"] == "31 [30, 32]"
+    assert said["verdict"] == "vanishing 2/3, healthy 1/3"
+
+
 def test_one_seed_has_no_interval_and_the_caption_says_so(tmp_path, fabricate):
     fabricate.run(tmp_path / "sweep", "a", error=0.25)
     command(tmp_path)
@@ -181,6 +196,15 @@ def test_settings_that_are_not_set_have_their_row(tmp_path, fabricate):
         fabricate.run(tmp_path / "sweep", f"r{k}", seed=seed, settings={"network": network})
     assert list(command(tmp_path)["seeds"]) == [2, 2, 2]
     assert [row["truncate"] for row in cells(tmp_path)] == ["8", "64", "-"]
+
+
+def test_a_label_is_short_where_it_is_clear():
+    assert labels(["task.length", "network.depth", "init.gain", "cell.gain"]) == {
+        "task.length": "T",
+        "network.depth": "depth",
+        "init.gain": "init.gain",
+        "cell.gain": "cell.gain",
+    }
 
 
 def test_the_same_runs_give_the_same_bytes_and_what_is_left_out_is_told(tmp_path, fabricate, capsys):

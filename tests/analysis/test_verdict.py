@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from analysis import digests, tables
 from analysis.verdict import REMEDIES, RULES, by_name, nearest, verdict
 from experiments.build import build
 
@@ -153,6 +154,15 @@ def test_the_nearest_layer_is_recurrent_forward_and_h_if_there_is_a_choice():
         gone = [3, 2, 1, 4, 0, 5][:k]
         assert nearest(name for n, name in enumerate(names) if n not in gone) == f"adjoint/{heads[expected]}"
     assert nearest(["train/loss", "adjoint/of/another/kind"]) is None
+
+
+def test_the_nearest_layer_is_that_of_the_table_of_digests(tmp_path, fabricate):
+    fabricate.run(tmp_path, "a", cell="lstm", direction="bidirectional", depth=2)
+    frame = tables.scalars(tmp_path)
+    (row,) = (
+        digests.nearest(digests.digests(frame))[["layer", "direction", "part"]].drop_duplicates().to_numpy().tolist()
+    )
+    assert nearest(frame["name"].unique()) == "adjoint/L{}/{}/{}".format(*row)
 
 
 def test_a_step_that_was_logged_twice_counts_as_it_was_last():

@@ -3,9 +3,9 @@
     python -m tests.benchmarks.dashboard [--runs 1000] [--hard] [--keep FOLDER]
 
 The folders are fabricated: 100 logged steps, 15 of them probed, of a bidirectional network of two layers, T from 200 to
-1,000; half a gigabyte per 100 runs. The bar is 30 s for 1,000 runs, and 5 MB for the page of 200. --hard: 200 runs of a
-bidirectional LSTM of three layers over 10,000 steps, whose profiles are four files with many names. The files have just
-been written and are in the cache of the machine.
+1,000; their profiles are twelve files with many names. The bar is 30 s for 1,000 runs, and 5 MB for the page of 200, of
+which .9 are the page itself. --hard: a bidirectional LSTM of three layers over 10,000 steps, 72 MB of profiles a run.
+The files have just been written and are in the cache of the machine.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from analysis.dashboard.collect import Collector
 from tests.benchmarks import tables
 
 STATISTICS = ("mean_log10", "log10_rms", "q10", "q50", "q90")
-DIFFERENT = 4  # files of profiles; the others are links to them, as long as they fit
+DIFFERENT = 4  # files of profiles for each length; the others are links to them
 
 
 def profiles(file: Path, T: int, layers: int, parts: str, seed: int) -> None:
