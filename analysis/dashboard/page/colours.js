@@ -88,6 +88,7 @@ function vegaConfig() {
       titleFontWeight: "normal",
       titlePadding: 7,
       labelOverlap: true,
+      labelFlush: false,
     },
     legend: { labelColor: soft, titleColor: soft, titleFontWeight: "normal", labelFontSize: 11, titleFontSize: 11 },
     header: { labelColor: text, labelFontSize: 12, labelFontWeight: 550, titleColor: soft },

@@ -10,16 +10,18 @@ function firstCurve() {
   return ["train/loss", "validation/loss"].find((name) => names.includes(name)) ?? names[0] ?? null;
 }
 
-/** Running mean whose weight falls by e over `reach` steps; null stays null and is skipped. */
-function smoothed(steps, values, reach) {
-  let sum = 0;
-  let weight = 0;
-  let before = null;
+/** Mean with weights of a Gaussian over the steps, so that a falling curve is not held back; null stays null. */
+function smoothed(steps, values, width) {
   return values.map((value, i) => {
     if (value === null) return null;
-    const keep = before === null ? 0 : Math.exp(-(steps[i] - before) / reach);
-    before = steps[i];
-    [sum, weight] = [sum * keep + value, weight * keep + 1];
+    let sum = 0;
+    let weight = 0;
+    for (let j = 0; j < steps.length; j++) {
+      if (values[j] === null) continue;
+      const share = Math.exp(-(((steps[j] - steps[i]) / width) ** 2) / 2);
+      sum += share * values[j];
+      weight += share;
+    }
     return sum / weight;
   });
 }

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
 from tests.analysis import payloads
@@ -61,6 +62,8 @@ def test_curves_have_a_log_axis_smoothing_and_a_tooltip_with_the_number(shared):
     smooth = [row["y"] for row in page.data("curves") if row["kind"] == "line" and row["run"] == "r0"]
     raw = [row["y"] for row in page.data("curves") if row["kind"] == "raw" and row["run"] == "r0"]
     assert raw == pytest.approx(values)
+    weights = np.exp(-(((np.array(steps) - steps[50]) / 200) ** 2) / 2)  # 20 % of 1,000 steps
+    assert smooth[50] == pytest.approx(np.exp(weights @ np.log(values) / weights.sum()))
     assert min(raw) < min(smooth)
     assert max(smooth) <= max(raw)
     page.choose("#curve", "validation/error")
