@@ -112,6 +112,7 @@ def run(name: str, settings: list, T: int | None, *, outcome: str, seed: int, se
     end = {"solved": 0.002, "stuck": 0.3}.get(outcome, 0.5)
     loss = None if broken or not done else end * rng.uniform(0.7, 1.4)
     failed = outcome == "failed"
+    start = min(max(horizon // 2, 1), T or horizon)
     number, half = min(horizon, T or horizon), (T or 0) / 2
     return {
         "run": name,
@@ -126,7 +127,7 @@ def run(name: str, settings: list, T: int | None, *, outcome: str, seed: int, se
         "horizon": None if failed else number,
         "censored": not failed and censored,
         "decay": None if failed else decay,
-        "init": None if failed else {"horizon": max(number // 2, 1), "censored": False, "decay": 2 * decay},
+        "init": None if failed else {"horizon": start, "censored": T is not None and start >= T, "decay": 2 * decay},
         "predicted": None if failed else {"horizon": number * 0.55, "decay_per_step": 1.8 * decay},
         "verdict": {
             "name": "vanishing" if number * 2 < (T or 0) else "healthy",

@@ -1,16 +1,20 @@
 // Brushes on the axes of the parallel coordinates: stretches in [0, 1] that a run must pass to be selected.
 
 const brushes = new Map(); // name of an axis -> [low, high]
-const SMALLEST = 0.02, KEY_STEP = 0.02;
+const SMALLEST = 0.02;
+const KEY_STEP = 0.02;
 const inUnit = (value) => Math.min(Math.max(value, 0), 1);
 
 /** The runs that pass all brushes; one that has no value on a brushed axis does not. */
 function brushedRuns(all, scales) {
   const active = scales.filter((scale) => brushes.has(scale.name));
-  return all.filter((run) => active.every((scale) => {
-    const place = scale.place(run), [low, high] = brushes.get(scale.name);
-    return place !== null && place >= low - 1e-9 && place <= high + 1e-9;
-  }));
+  return all.filter((run) =>
+    active.every((scale) => {
+      const place = scale.place(run);
+      const [low, high] = brushes.get(scale.name);
+      return place !== null && place >= low - 1e-9 && place <= high + 1e-9;
+    }),
+  );
 }
 
 let asked = false;
@@ -33,7 +37,8 @@ function setBrush(strip, scale, range) {
 }
 
 function paintBrush(strip, scale) {
-  const range = brushes.get(scale.name), mark = strip.firstChild;
+  const range = brushes.get(scale.name);
+  const mark = strip.firstChild;
   mark.hidden = !range;
   const words = range ? `${scale.text(range[0])} to ${scale.text(range[1])}` : "all";
   strip.setAttribute("aria-valuetext", words);
@@ -57,8 +62,10 @@ function brushKey(event, strip, scale) {
 
 function brushDrag(event, strip, scale) {
   if (event.button) return;
-  const box = strip.getBoundingClientRect(), place = (moved) => inUnit(1 - (moved.clientY - box.top) / box.height);
-  const start = place(event), before = brushes.get(scale.name);
+  const box = strip.getBoundingClientRect();
+  const place = (moved) => inUnit(1 - (moved.clientY - box.top) / box.height);
+  const start = place(event);
+  const before = brushes.get(scale.name);
   const inside = before && start >= before[0] && start <= before[1];
   strip.setPointerCapture(event.pointerId);
   let moved = false;
@@ -78,17 +85,40 @@ function brushDrag(event, strip, scale) {
 
 /** Put a strip over each axis of the drawn view. */
 function layStrips(view, scales) {
-  const host = byId("parallel"), [left, top] = view.origin(), x = view.scale("x"), y = view.scale("y");
-  const pad = view.padding(), padded = typeof pad === "number" ? { left: pad, top: pad } : pad;
+  const host = byId("parallel");
+  const [left, top] = view.origin();
+  const x = view.scale("x");
+  const y = view.scale("y");
+  const pad = view.padding();
+  const padded = typeof pad === "number" ? { left: pad, top: pad } : pad;
   const active = document.activeElement?.dataset?.axis;
-  for (const old of host.querySelectorAll(".brush")) if (!scales.some((scale) => scale.name === old.dataset.axis)) old.remove();
+  for (const old of host.querySelectorAll(".brush"))
+    if (!scales.some((scale) => scale.name === old.dataset.axis)) old.remove();
   scales.forEach((scale, i) => {
     const found = [...host.querySelectorAll(".brush")].find((each) => each.dataset.axis === scale.name);
-    const strip = found ?? element("div", { class: "brush", tabindex: "0", role: "slider", "data-axis": scale.name, "aria-orientation": "vertical", "aria-valuemin": "0", "aria-valuemax": "1" }, element("i"));
+    const strip =
+      found ??
+      element(
+        "div",
+        {
+          class: "brush",
+          tabindex: "0",
+          role: "slider",
+          "data-axis": scale.name,
+          "aria-orientation": "vertical",
+          "aria-valuemin": "0",
+          "aria-valuemax": "1",
+        },
+        element("i"),
+      );
     strip.setAttribute("aria-label", `brush on ${scale.label}`);
     strip.onkeydown = (event) => brushKey(event, strip, scale);
     strip.onpointerdown = (event) => brushDrag(event, strip, scale);
-    Object.assign(strip.style, { left: `${left + padded.left + x(i)}px`, top: `${top + padded.top + y(1)}px`, height: `${y(0) - y(1)}px` });
+    Object.assign(strip.style, {
+      left: `${left + padded.left + x(i)}px`,
+      top: `${top + padded.top + y(1)}px`,
+      height: `${y(0) - y(1)}px`,
+    });
     paintBrush(strip, scale);
     if (!found) host.append(strip);
     if (active === scale.name) strip.focus({ preventScroll: true });

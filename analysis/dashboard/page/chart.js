@@ -20,17 +20,28 @@ function filled(node, values) {
 /**
  * Put a chart into the element of that id.
  *
- * reads: names of the state after whose change it is drawn again. draw(width) returns {reason}, in words, where there is
- * nothing to draw, else {spec, values, data, summary}: the name of a specification, what fills it, rows by name of the
- * data, and the chart in one sentence. Options: signals, tip(datum) -> rows of the tooltip, press(datum), after(view).
+ * reads: names of the state after whose change it is drawn again. draw(width) returns {reason}, in words, where there
+ * is nothing to draw, else {spec, values, data, summary}: the name of a specification, what fills it, rows by name of
+ * the data, and the chart in one sentence. Options: signals, tip(datum) -> rows of the tooltip, press(datum),
+ * after(view).
  */
 function chart(id, reads, draw) {
-  const entry = { id, host: byId(id), reads: new Set(["payload", "theme", ...reads]), draw, dirty: true, visible: false };
+  const entry = {
+    id,
+    host: byId(id),
+    reads: new Set(["payload", "theme", ...reads]),
+    draw,
+    dirty: true,
+    visible: false,
+  };
   charts.set(id, entry);
-  new IntersectionObserver(([seen]) => {
-    entry.visible = seen.isIntersecting;
-    if (entry.visible) flush();
-  }, { rootMargin: "150px" }).observe(entry.host);
+  new IntersectionObserver(
+    ([seen]) => {
+      entry.visible = seen.isIntersecting;
+      if (entry.visible) flush();
+    },
+    { rootMargin: "150px" },
+  ).observe(entry.host);
   new ResizeObserver(() => {
     if (entry.width !== undefined && Math.abs(entry.host.clientWidth - entry.width) > 1) touch(entry);
   }).observe(entry.host);
@@ -39,7 +50,8 @@ function chart(id, reads, draw) {
 
 /** A function that makes its value again only when one of the things that it depends on is another. */
 function kept(make) {
-  let before = null, value = null;
+  let before = null;
+  let value = null;
   return (...on) => {
     if (!before || on.some((each, i) => each !== before[i])) [before, value] = [on, make(...on)];
     return value;
@@ -103,7 +115,9 @@ function build(entry, spec, key) {
   entry.key = key;
   entry.given = {};
   entry.view = new vega.View(vega.parse(compiled), { renderer: "canvas", logLevel: vega.Error })
-    .tooltip((_, event, item, value) => tooltip(event, value && entry.drawing.tip ? entry.drawing.tip(item.datum) : null))
+    .tooltip((_, event, item, value) =>
+      tooltip(event, value && entry.drawing.tip ? entry.drawing.tip(item.datum) : null),
+    )
     .initialize(holder);
   entry.view.addEventListener("click", (_, item) => item?.datum && entry.drawing.press?.(item.datum));
 }

@@ -34,28 +34,42 @@ const SHAPES = {
   bound: '<path d="M6 2 L11 11 L1 11 Z" fill="currentColor"/>',
   cross: '<path d="M2 3 L10 11 M10 3 L2 11" stroke="currentColor" stroke-width="1.8"/>',
   frame: '<rect x="1" y="4" width="20" height="6" fill="none" stroke="currentColor" stroke-width="1.8"/>',
-  below: '<rect width="22" height="12" y="1" fill="var(--floor)"/><path d="M2 7 H20" stroke="var(--soft)" stroke-width="1.4" stroke-dasharray="4 3"/>',
-  unfinite: '<rect width="22" height="12" y="1" fill="var(--unfinite)"/><path d="M3 4 l6 6 m0 -6 l-6 6 M13 4 l6 6 m0 -6 l-6 6" stroke="var(--unfinite-mark)" stroke-width="1.5"/>',
+  below:
+    '<rect width="22" height="12" y="1" fill="var(--floor)"/>' +
+    '<path d="M2 7 H20" stroke="var(--soft)" stroke-width="1.4" stroke-dasharray="4 3"/>',
+  unfinite:
+    '<rect width="22" height="12" y="1" fill="var(--unfinite)"/>' +
+    '<path d="M3 4 l6 6 m0 -6 l-6 6 M13 4 l6 6 m0 -6 l-6 6" stroke="var(--unfinite-mark)" stroke-width="1.5"/>',
   down: '<path d="M6 12 L11 4 L1 4 Z" fill="currentColor"/>',
 };
 
 /** A mark as it stands in a chart, beside its meaning. `dash`: a line of that pattern instead. */
-function keyed(text, { shape = "square", colour = "var(--soft)", dash = null, width = 2.2, press = null, title = null } = {}) {
+function keyed(
+  text,
+  { shape = "square", colour = "var(--soft)", dash = null, width = 2.2, press = null, title = null } = {},
+) {
   const wide = dash !== null || ["frame", "below", "unfinite"].includes(shape);
-  const body = dash !== null
-    ? `<path d="M0 7 H22" stroke="currentColor" stroke-width="${Number(width)}" stroke-dasharray="${dash.map(Number).join(" ")}"/>`
-    : SHAPES[shape];
+  const stroke = `stroke-width="${Number(width)}" stroke-dasharray="${(dash ?? []).map(Number).join(" ")}"`;
+  const body = dash !== null ? `<path d="M0 7 H22" stroke="currentColor" ${stroke}/>` : SHAPES[shape];
   const holder = element("span");
-  holder.innerHTML = `<svg width="${wide ? 22 : 12}" height="14" aria-hidden="true">${body}</svg>`; // of this file alone
+  // Markup of this file and numbers alone.
+  holder.innerHTML = `<svg width="${wide ? 22 : 12}" height="14" aria-hidden="true">${body}</svg>`;
   holder.firstChild.style.color = colour;
-  const words = press ? element("button", { type: "button", title: `${title ?? text}: put in focus`, onclick: press }, text) : element("span", { class: "name", title: text }, text);
+  const words = press
+    ? element("button", { type: "button", title: `${title ?? text}: put in focus`, onclick: press }, text)
+    : element("span", { class: "name", title: text }, text);
   return element("span", {}, holder.firstChild, words);
 }
 
 function gradientKey(title, low, high) {
   const stops = Array.from({ length: 9 }, (_, i) => magnitude(i / 8)).join(",");
   const bar = element("span", { class: "ramp", "aria-hidden": "true" });
-  Object.assign(bar.style, { width: "7rem", height: ".7rem", borderRadius: "2px", background: `linear-gradient(90deg,${stops})` });
+  Object.assign(bar.style, {
+    width: "7rem",
+    height: ".7rem",
+    borderRadius: "2px",
+    background: `linear-gradient(90deg,${stops})`,
+  });
   return element("span", {}, `${title}: ${low}`, bar, high);
 }
 
@@ -68,7 +82,8 @@ function tooltip(event, rows) {
   }
   box.replaceChildren(pairs(rows));
   box.hidden = false;
-  const { width, height } = box.getBoundingClientRect(), gap = 14;
+  const { width, height } = box.getBoundingClientRect();
+  const gap = 14;
   const x = Math.min(event.clientX + gap, innerWidth - width - 8);
   const y = event.clientY + gap + height > innerHeight ? event.clientY - height - gap : event.clientY + gap;
   Object.assign(box.style, { left: `${Math.max(x, 8)}px`, top: `${Math.max(y, 8)}px` });

@@ -3,21 +3,44 @@
 /** What the table shows: `value` is compared and sorted, `text` is read. */
 function columnsOf(payload) {
   const { axes } = payload;
-  const plain = (name, title, text = number) => ({ name, label: title, title, numeric: true, value: (run) => run[name], text: (run) => text(run[name]) });
-  const word = (name, title, value) => ({ name, label: title, title, numeric: false, value, text: (run) => value(run) ?? NOTHING });
+  const plain = (name, title, text = number) => ({
+    name,
+    label: title,
+    title,
+    numeric: true,
+    value: (run) => run[name],
+    text: (run) => text(run[name]),
+  });
+  const word = (name, title, value) => ({
+    name,
+    label: title,
+    title,
+    numeric: false,
+    value,
+    text: (run) => value(run) ?? NOTHING,
+  });
   return [
     ...axes.map((axis, i) => ({
-      name: axis.name, label: axis.label, title: axis.label, numeric: axis.numeric,
+      name: axis.name,
+      label: axis.label,
+      title: axis.label,
+      numeric: axis.numeric,
       value: (run) => run.settings[i] ?? null,
-      text: (run) => (run.settings[i] === null ? NOTHING : axis.numeric ? number(run.settings[i], 4) : setting(run.settings[i])),
+      text: (run) =>
+        run.settings[i] === null ? NOTHING : axis.numeric ? number(run.settings[i], 4) : setting(run.settings[i]),
     })),
     word("outcome", "outcome", (run) => run.outcome),
     word("verdict", "verdict", (run) => run.verdict?.name ?? null),
     plain("loss", payload.loss || "loss"),
     plain("metric", payload.metric || "metric"),
     {
-      name: "horizon", label: "horizon", title: "horizon", numeric: true, tie: (run) => (run.censored ? 1 : 0),
-      value: (run) => run.horizon, text: (run) => bound(run.horizon, run.censored),
+      name: "horizon",
+      label: "horizon",
+      title: "horizon",
+      numeric: true,
+      tie: (run) => (run.censored ? 1 : 0),
+      value: (run) => run.horizon,
+      text: (run) => bound(run.horizon, run.censored),
     },
     plain("decay", "decay per step"),
     plain("step", "steps"),
@@ -54,7 +77,8 @@ const COMPARE = { "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a
 function condition(word, columns) {
   const parts = word.match(CONDITION);
   if (!parts) return { test: (run, rowText) => rowText(run).includes(word.toLowerCase()) };
-  const [, name, operator, wanted] = parts, column = columnNamed(name, columns);
+  const [, name, operator, wanted] = parts;
+  const column = columnNamed(name, columns);
   if (!column) return { error: `there is no column ${name}: there are ${columns.map((c) => c.label).join(", ")}` };
   if (wanted === "") return { error: `${name}${operator} needs a value` };
   if (operator === "=" || operator === "!=") {
@@ -70,9 +94,14 @@ function condition(word, columns) {
 /** Runs that meet all conditions, and what is wrong with those that cannot be read. */
 function filtered(all, text, columns) {
   const conditions = wordsOf(text).map((word) => condition(word, columns));
-  const tests = conditions.filter((each) => each.test), errors = conditions.filter((each) => each.error);
+  const tests = conditions.filter((each) => each.test);
+  const errors = conditions.filter((each) => each.error);
   if (!tests.length) return { runs: all, errors: errors.map((each) => each.error) };
-  const rowText = (run) => columns.map((column) => column.text(run)).join(" ").toLowerCase();
+  const rowText = (run) =>
+    columns
+      .map((column) => column.text(run))
+      .join(" ")
+      .toLowerCase();
   const passing = all.filter((run) => {
     return tests.every(({ test }) => test(run, rowText));
   });
@@ -86,17 +115,20 @@ function sorted(all, keys, columns) {
   const used = keys.map((key) => ({ ...key, of: columns.find((c) => c.name === key.column) })).filter((key) => key.of);
   if (!used.length) return all;
   const rows = all.map((run) => ({ run, values: used.map(({ of }) => of.value(run) ?? null) }));
-  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : collator.compare(setting(a), setting(b)));
-  return rows.sort((a, b) => {
-    for (const [i, { of, descending }] of used.entries()) {
-      const [x, y] = [a.values[i], b.values[i]];
-      if (x === null || y === null) {
-        if (x !== y) return x === null ? 1 : -1;
-        continue;
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b : collator.compare(setting(a), setting(b));
+  return rows
+    .sort((a, b) => {
+      for (const [i, { of, descending }] of used.entries()) {
+        const [x, y] = [a.values[i], b.values[i]];
+        if (x === null || y === null) {
+          if (x !== y) return x === null ? 1 : -1;
+          continue;
+        }
+        const order = compare(x, y) || (of.tie ? of.tie(a.run) - of.tie(b.run) : 0);
+        if (order) return descending ? -order : order;
       }
-      const order = compare(x, y) || (of.tie ? of.tie(a.run) - of.tie(b.run) : 0);
-      if (order) return descending ? -order : order;
-    }
-    return 0;
-  }).map(({ run }) => run);
+      return 0;
+    })
+    .map(({ run }) => run);
 }

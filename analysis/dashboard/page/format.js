@@ -11,7 +11,8 @@ const superscript = (integer) =>
 function powerOfTen(log10, digits = 2) {
   if (!Number.isFinite(log10)) return NOTHING;
   if (Math.abs(log10) < 4) return number(10 ** log10, digits + 1);
-  let power = Math.floor(log10), factor = Number((10 ** (log10 - power)).toFixed(digits - 1));
+  let power = Math.floor(log10);
+  let factor = Number((10 ** (log10 - power)).toFixed(digits - 1));
   if (factor >= 10) [power, factor] = [power + 1, 1];
   return (factor === 1 ? "" : `${factor} × `) + "10" + superscript(power);
 }
@@ -56,17 +57,25 @@ function labelOf(run, axes) {
 function shortLabel(run, others, axes) {
   const differ = axes.map((_, i) => new Set(others.map((each) => setting(each.settings[i]))).size > 1);
   if (!differ.includes(true)) return labelOf(run, axes);
-  return axes.flatMap((axis, i) => (differ[i] && run.settings[i] !== null ? [`${axis.label}=${setting(run.settings[i])}`] : [])).join(" ") || run.run;
+  return (
+    axes
+      .flatMap((axis, i) =>
+        differ[i] && run.settings[i] !== null ? [`${axis.label}=${setting(run.settings[i])}`] : [],
+      )
+      .join(" ") || run.run
+  );
 }
 
 function median(values) {
-  const sorted = [...values].sort((a, b) => a - b), n = sorted.length;
+  const sorted = [...values].sort((a, b) => a - b);
+  const n = sorted.length;
   return n ? (sorted[(n - 1) >> 1] + sorted[n >> 1]) / 2 : null;
 }
 
 /** Smallest and largest, in a loop: there may be more values than a call can take. */
 function extent(values) {
-  let low = Infinity, high = -Infinity;
+  let low = Infinity;
+  let high = -Infinity;
   for (const value of values) {
     if (value === null || value === undefined || !Number.isFinite(value)) continue;
     if (value < low) low = value;

@@ -9,14 +9,30 @@ function header() {
   const tally = new Map();
   for (const run of payload.runs) tally.set(run.outcome, (tally.get(run.outcome) ?? 0) + 1);
   const names = [...tally.keys()].sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
-  byId("outcomes").replaceChildren(...names.map((name) =>
-    element("li", {}, element("span", { class: "dot", style: { background: outcomeColour(name) } }), element("b", {}, number(tally.get(name))), ` ${name}`)));
+  byId("outcomes").replaceChildren(
+    ...names.map((name) =>
+      element(
+        "li",
+        {},
+        element("span", { class: "dot", style: { background: outcomeColour(name) } }),
+        element("b", {}, number(tally.get(name))),
+        ` ${name}`,
+      ),
+    ),
+  );
   const common = Object.entries(payload.common ?? {});
   byId("common").hidden = common.length === 0;
   byId("common").querySelector("summary").textContent = `${plural(common.length, "setting")} that all runs share`;
-  byId("common").querySelector("dl").replaceChildren(...common.map(([name, value]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, setting(value)))));
-  choose(byId("colour"), [["run", "its own"], ["outcome", "by outcome"], ...payload.axes.map((axis) => [axis.name, `by ${axis.label}`])], state.colour);
+  byId("common")
+    .querySelector("dl")
+    .replaceChildren(
+      ...common.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, setting(value)))),
+    );
+  choose(
+    byId("colour"),
+    [["run", "its own"], ["outcome", "by outcome"], ...payload.axes.map((axis) => [axis.name, `by ${axis.label}`])],
+    state.colour,
+  );
 }
 
 const system = matchMedia("(prefers-color-scheme: dark)");

@@ -5,12 +5,17 @@ const EVERY = 3000; // milliseconds
 
 /** Choices that the payload cannot bear any more, replaced by sensible ones; all others stay. */
 function bearable(payload) {
-  const ids = new Set(payload.runs.map((run) => run.run)), names = new Set(payload.axes.map((axis) => axis.name));
+  const ids = new Set(payload.runs.map((run) => run.run));
+  const names = new Set(payload.axes.map((axis) => axis.name));
   const curves = new Set(payload.runs.flatMap((run) => Object.keys(run.curves ?? {})));
-  const science = scienceAxes(), T = payload.axes.find(isT), other = science.find((axis) => axis !== T);
+  const science = scienceAxes();
+  const T = payload.axes.find(isT);
+  const other = science.find((axis) => axis !== T);
   const keep = (name, fine, otherwise) => (fine.has(name) ? name : otherwise);
   return {
-    focus: ids.has(state.focus) ? state.focus : (payload.runs.find((run) => run.profiles) ?? payload.runs[0])?.run ?? null,
+    focus: ids.has(state.focus)
+      ? state.focus
+      : ((payload.runs.find((run) => run.profiles) ?? payload.runs[0])?.run ?? null),
     ...(curves.has(state.curve) ? {} : { curve: firstCurve(), curveLog: LOG_CURVES.test(firstCurve() ?? "") }),
     colour: keep(state.colour, new Set(["run", "outcome", ...names]), "run"),
     horizonAgainst: keep(state.horizonAgainst, names, T?.name ?? science[0]?.name ?? null),
@@ -29,12 +34,15 @@ function spread(all, count) {
 /** Show a payload: the first, or a newer one under the choices that stand. */
 function show(payload) {
   const first = state.payload === null;
-  const columns = columnsOf(payload), order = payload.axes.map((axis) => ({ column: axis.name, descending: false }));
+  const columns = columnsOf(payload);
+  const order = payload.axes.map((axis) => ({ column: axis.name, descending: false }));
   state.payload = { ...payload, runs: sorted(payload.runs, order, columns) };
   const ids = new Set(payload.runs.map((run) => run.run));
   const untouched = first || (state.selected.size === 0 && wasEmpty);
   wasEmpty = payload.runs.length === 0;
-  const wanted = untouched ? spread(state.payload.runs, FIRST).map((run) => run.run) : [...state.selected.keys()].filter((id) => ids.has(id));
+  const wanted = untouched
+    ? spread(state.payload.runs, FIRST).map((run) => run.run)
+    : [...state.selected.keys()].filter((id) => ids.has(id));
   Object.assign(state, bearable(state.payload), { selected: selection(wanted), columns });
   for (const listener of listeners) listener(new Set(["payload", "columns", "focus", "selected", "curve"]));
 }
@@ -50,7 +58,8 @@ function leftOut(payload) {
   const found = Object.entries(payload.left_out ?? {});
   if (!found.length) return null;
   const [id, reason] = found[0];
-  return `${plural(found.length, "run folder")} could not be read whole: ${id}: ${reason}${found.length > 1 ? ", ..." : ""}`;
+  const more = found.length > 1 ? ", ..." : "";
+  return `${plural(found.length, "run folder")} could not be read whole: ${id}: ${reason}${more}`;
 }
 
 async function watch() {
@@ -72,7 +81,17 @@ async function watch() {
 }
 
 async function start() {
-  for (const begin of [startHeader, startTable, startVerdict, startCurves, startGradient, startTrainability, startHorizon, startParallel]) begin();
+  for (const begin of [
+    startHeader,
+    startTable,
+    startVerdict,
+    startCurves,
+    startGradient,
+    startTrainability,
+    startHorizon,
+    startParallel,
+  ])
+    begin();
   window.rnnlab = { state, charts, change, select };
   const payload = await embedded();
   if (!payload) return watch();

@@ -1,9 +1,13 @@
 // The payload: where it comes from, and the numbers behind its codes.
 
-const BELOW = 0, ABSENT = 254, UNFINITE = 255, LARGEST = 253;
+const BELOW = 0;
+const ABSENT = 254;
+const UNFINITE = 255;
+const LARGEST = 253;
 
 function bytesOf(base64) {
-  const text = atob(base64), bytes = new Uint8Array(text.length);
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
@@ -54,11 +58,14 @@ const seriesName = ({ layer, direction, part }) => `layer ${layer}, ${direction}
 function profileAt(run, of, at) {
   const series = run.profiles?.series.find((each) => each.of === of);
   if (!series) return [];
-  const bins = run.profiles.bins[series.bins], codes = codesOf(series), n = bins.from.length;
+  const bins = run.profiles.bins[series.bins];
+  const codes = codesOf(series);
+  const n = bins.from.length;
   const rows = [];
   for (let bin = 0; bin < n; bin++) {
     const value = measured(codes[at * n + bin], series.low[at], series.high[at]);
-    if (value.kind !== "absent") rows.push({ bin, from: bins.from[bin], to: bins.to[bin], lag: bins.lag[bin], ...value });
+    if (value.kind !== "absent")
+      rows.push({ bin, from: bins.from[bin], to: bins.to[bin], lag: bins.lag[bin], ...value });
   }
   return rows;
 }

@@ -43,7 +43,8 @@ const axisIndex = (name) => state.payload.axes.findIndex((axis) => axis.name ===
 
 /** The selection with these runs and no other; who stays keeps the slot. */
 function selection(ids) {
-  const wanted = new Set(ids), kept = new Map([...state.selected].filter(([id]) => wanted.has(id)));
+  const wanted = new Set(ids);
+  const kept = new Map([...state.selected].filter(([id]) => wanted.has(id)));
   const taken = new Set(kept.values());
   let slot = 0;
   for (const id of wanted) {

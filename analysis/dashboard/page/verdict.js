@@ -30,7 +30,9 @@ const fact = (term, text) => element("div", {}, element("dt", {}, term), element
 function facts(run) {
   const { payload } = state;
   const predicted = run.predicted?.horizon;
-  return element("dl", { class: "facts" },
+  return element(
+    "dl",
+    { class: "facts" },
     fact("outcome", run.outcome),
     fact(payload.loss || "loss", number(run.loss)),
     fact(payload.metric || "metric", number(run.metric)),
@@ -39,20 +41,35 @@ function facts(run) {
     predicted === undefined || predicted === null ? null : fact("by theory", number(predicted)),
     fact("decades per step", number(run.decay)),
     fact("steps", number(run.step)),
-    fact("time", duration(run.seconds)));
+    fact("time", duration(run.seconds)),
+  );
 }
 
 function verdictPanel() {
-  const run = focused(), host = byId("verdict");
+  const run = focused();
+  const host = byId("verdict");
   byId("verdict-run").textContent = run ? label(run) : "";
-  if (!run) return host.replaceChildren(element("p", { class: "reason" }, "No run in focus: click a row of the table."));
+  if (!run)
+    return host.replaceChildren(element("p", { class: "reason" }, "No run in focus: click a row of the table."));
   const failure = run.failure ? element("p", { class: "error" }, run.failure) : null;
-  const { verdict } = run, about = verdict && state.payload.verdicts?.[verdict.name];
+  const { verdict } = run;
+  const about = verdict && state.payload.verdicts?.[verdict.name];
   if (!verdict) {
-    const words = run.outcome === "failed" ? "No verdict: the run failed." : "No verdict yet: the run has not been probed to its end.";
-    return host.replaceChildren(element("p", { class: "word" }, "–"), failure ?? "", element("p", { class: "rule" }, words), facts(run));
+    const words =
+      run.outcome === "failed"
+        ? "No verdict: the run failed."
+        : "No verdict yet: the run has not been probed to its end.";
+    return host.replaceChildren(
+      element("p", { class: "word" }, "–"),
+      failure ?? "",
+      element("p", { class: "rule" }, words),
+      facts(run),
+    );
   }
-  const figures = [verdict.number !== null && number(verdict.number), verdict.threshold !== null && `threshold ${number(verdict.threshold)}`];
+  const figures = [
+    verdict.number !== null && number(verdict.number),
+    verdict.threshold !== null && `threshold ${number(verdict.threshold)}`,
+  ];
   const remedies = about?.remedies ?? [];
   host.replaceChildren(
     element("p", { class: "word" }, verdict.name, element("small", {}, figures.filter(Boolean).join(" · "))),

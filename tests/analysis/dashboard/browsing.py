@@ -9,9 +9,8 @@ CHARTS = ("curves", "gradient", "profile", "trainability", "horizon", "parallel"
 ROWS = "[...document.querySelectorAll('tr[data-run]')].map((row) => row.dataset.run)"
 SETTLED = """async () => {
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-  for (let i = 0; i < 3; i++) await frame();
+  for (let i = 0; i < 2; i++) await frame(); // a brush selects in the one, its charts are drawn in the other
   for (const chart of rnnlab.charts.values()) await chart.done;
-  await frame();
 }"""
 PIXEL = """([chart, data, wanted, xName, yName]) => {
   const { view } = rnnlab.charts.get(chart), [x, y] = view.origin(), pad = view.padding();
@@ -42,6 +41,7 @@ class Opened:
         self.page.goto(address)
         self.page.wait_for_function("window.rnnlab?.state.payload")
         self.settle()
+        self.settle()  # what is in view is known after the first frame
         return self
 
     def look_at(self, chart: str) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
 from tests.analysis import payloads
@@ -27,6 +28,11 @@ def test_the_selection_drives_the_curves(shared):
     page.page.locator("tr[data-run=r8] input").click()
     page.settle()
     assert {row["run"]: row["colour"] for row in page.data("curves")} == {k: v for k, v in colours.items() if k != "r8"}
+    page.page.locator("tr[data-run=r6] input").click()
+    page.settle()
+    now = {row["run"]: row["colour"] for row in page.data("curves")}
+    assert now.keys() == colours.keys() - {"r8"} | {"r6"}
+    assert len(set(now.values())) == len(now)  # the colour of who left, not that of who stayed
     page.page.click("#none")
     assert page.state("selected") == []
 
@@ -56,6 +62,8 @@ def test_curves_have_a_log_axis_smoothing_and_a_tooltip_with_the_number(shared):
     smooth = [row["y"] for row in page.data("curves") if row["kind"] == "line" and row["run"] == "r0"]
     raw = [row["y"] for row in page.data("curves") if row["kind"] == "raw" and row["run"] == "r0"]
     assert raw == pytest.approx(values)
+    weights = np.exp(-(((np.array(steps) - steps[50]) / 200) ** 2) / 2)  # 20 % of 1,000 steps
+    assert smooth[50] == pytest.approx(np.exp(weights @ np.log(values) / weights.sum()))
     assert min(raw) < min(smooth)
     assert max(smooth) <= max(raw)
     page.choose("#curve", "validation/error")
@@ -178,6 +186,22 @@ def test_the_trainability_map_counts_the_solved_and_draws_the_horizon_over_them(
         assert point["horizon"] == pytest.approx(middle)
     page.page.mouse.click(*page.pixel("trainability", "tiles", "x", "T", x=1, T=200))
     assert set(page.state("selected")) == ids(sweep, lambda run: run["T"] == 200 and run["settings"][2] == 2)
+
+
+def test_a_median_of_lower_bounds_is_one(opened):
+    sweep = payloads.sweep(lengths=(10, 40), cells=("lstm", "gru"), depths=(1,), seeds=4)
+    page = opened(sweep)
+    page.look_at("trainability")
+    seen = set()
+    for cell in ("lstm", "gru"):
+        there = [run["init"] for run in sweep["runs"] if run["init"] and run["settings"][:2] == [40, cell]]
+        upper = sorted(there, key=lambda init: (init["horizon"], init["censored"]))[len(there) // 2]
+        (point,) = (
+            row for row in page.data("trainability", "horizons") if (row["kind"], row["of"]) == ("measured", cell)
+        )
+        assert point["censored"] == upper["censored"]
+        seen.add(tuple(sorted({init["censored"] for init in there})))
+    assert (False, True) in seen
 
 
 def test_a_brush_on_an_axis_selects_the_runs_that_pass_there(shared):

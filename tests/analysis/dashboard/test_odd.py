@@ -66,6 +66,8 @@ def test_an_odd_sweep_is_drawn_or_says_why_it_is_not(opened, which):
         drawn = page.page.locator(f"#{chart} canvas").count()
         assert drawn or len(page.page.inner_text(f"#{chart} .reason")) > 10, chart
     if which == "nasty":
+        page.page.mouse.move(*page.pixel("curves", "points", "step", "y", kind="point"))
+        assert NASTY in page.page.inner_text("#tooltip")
         assert page.page.evaluate("window.hit") is None
         assert page.page.inner_text("h1") == NASTY
         assert page.page.locator("img").count() == 0

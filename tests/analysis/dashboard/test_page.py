@@ -1,5 +1,6 @@
 """The page as a file: what stands in it, and that none of it names a place to fetch from."""
 
+import base64
 import hashlib
 import re
 from pathlib import Path
@@ -34,6 +35,7 @@ def test_the_same_payload_gives_the_same_bytes_and_no_text_of_it_ends_a_script()
     nasty = payloads.sweep(seeds=1, name="</script><script>alert(1)</script>")
     text = dashboard.html(nasty)
     assert text == dashboard.html(nasty)
+    assert base64.b64decode(dashboard.packed(nasty))[4:8] == bytes(4)  # no time of day in the gzip
     assert text.count("</script") == dashboard.html(payloads.sweep(seeds=1)).count("</script") == 5
     assert "{{" not in text.split("<script id=", 1)[0]
 
