@@ -24,6 +24,7 @@ help:
 demo: .venv/.done
 	$(BIN)/python -m experiments.train -m experiment=horizon scale=laptop
 	$(BIN)/python -m analysis.horizon
+	$(BIN)/python -m analysis.dashboard horizon
 	@echo
 	@echo "figures and table:"; ls -1 figures/horizon*
 	@echo "records: outputs/horizon/*/"
