@@ -11,13 +11,25 @@ stand in the counts of outcomes. Runs without done.json enter no statistic and a
 import pandas as pd
 
 from analysis import tables
+from analysis.statistics.aggregate import is_seed
 from analysis.statistics.digests import INIT, TRAINED, Spread, spread
 from analysis.statistics.profiles import relative
 
 KEYS = ["task", "T", "cell", "init", "depth", "direction"]
 LAYER = 0
 DIRECTIONS = ("forward", "backward", "bidirectional")
-NO_SCIENCE = ("seed", "device", "threads", "tracker", "hydra", "paths", "name", "scale")  # may differ between seeds
+NO_SCIENCE = (
+    "seed",
+    "seeds",
+    "probes",
+    "device",
+    "threads",
+    "tracker",
+    "hydra",
+    "paths",
+    "name",
+    "scale",
+)  # may differ between seeds
 MEASURED = {"horizon": "horizon", "decay": "decay_per_step", "half_life": "half_life"}
 
 
@@ -43,7 +55,8 @@ def configurations(runs: pd.DataFrame) -> pd.DataFrame:
         values = ", ".join(map(str, frame[column].unique()))
         raise ValueError(f"runs of one configuration differ in {column} ({values}): choose with --where {column}=VALUE")
     finished = frame[frame["outcome"].isin(tables.FINISHED)]
-    for _, twins in finished[finished.duplicated([*KEYS, "seed"], keep=False)].groupby([*KEYS, "seed"], observed=True):
+    one = [*KEYS, *(name for name in frame if is_seed(name))]
+    for _, twins in finished[finished.duplicated(one, keep=False)].groupby(one, observed=True, dropna=False):
         raise ValueError(f"the same configuration and seed is there more than once: {', '.join(twins['run'])}")
     return frame.sort_values([*KEYS, "seed"], ignore_index=True)
 

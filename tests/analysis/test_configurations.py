@@ -115,6 +115,15 @@ def test_one_seed_cannot_count_twice(tmp_path, fabricate):
         configurations(tables.runs(tmp_path))
 
 
+def test_streams_that_are_seeded_apart_are_seeds_too(tmp_path, fabricate):
+    for init in range(3):
+        seeds = {"seeds": {"init": init, "order": 0, "data": 0}}
+        fabricate.run(tmp_path, f"a{init}", seed=0, slopes=(-0.1 * (init + 1), -0.1), settings=seeds)
+    (row,) = summary(tmp_path).to_dict("records")
+    assert row["seeds"] == 3
+    assert (row["decay_init_min"], row["decay_init_max"]) == pytest.approx((-0.3, -0.1))
+
+
 def test_a_setting_that_follows_T_does_not_split_an_init(tmp_path, fabricate):
     for T in (20, 40):
         fabricate.run(tmp_path, f"a{T}", T=T, init="chrono", init_values={"t_max": T})
