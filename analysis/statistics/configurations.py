@@ -62,7 +62,7 @@ def configurations(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differing(frame: pd.DataFrame) -> list[str]:
-    settings = [c for c in tables.configuration(frame) if c not in KEYS and c.split(".")[0] not in NO_SCIENCE]
+    settings = [c for c in tables.configuration(frame) if c not in KEYS and c.split(".")[0] not in MAY_DIFFER]
     groups = frame.groupby(KEYS, observed=True)
     return [column for column in settings if (groups[column].nunique(dropna=False) > 1).any()]
 
