@@ -18,18 +18,7 @@ from analysis.statistics.profiles import relative
 KEYS = ["task", "T", "cell", "init", "depth", "direction"]
 LAYER = 0
 DIRECTIONS = ("forward", "backward", "bidirectional")
-NO_SCIENCE = (
-    "seed",
-    "seeds",
-    "probes",
-    "device",
-    "threads",
-    "tracker",
-    "hydra",
-    "paths",
-    "name",
-    "scale",
-)  # may differ between seeds
+MAY_DIFFER = ("seed", "seeds", "probes", "device", "threads", "tracker", "hydra", "paths", "name", "scale")
 MEASURED = {"horizon": "horizon", "decay": "decay_per_step", "half_life": "half_life"}
 
 
