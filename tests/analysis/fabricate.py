@@ -68,6 +68,7 @@ def run(
         "steps": max(steps),
         "batch": 20,
         "seed": seed,
+        "seeds": {"init": seed, "order": seed, "data": seed},
         "threads": 1,
         "device": "cpu",
         **(settings or {}),
