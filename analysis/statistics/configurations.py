@@ -17,7 +17,8 @@ from analysis.statistics.profiles import relative
 KEYS = ["task", "T", "cell", "init", "depth", "direction"]
 LAYER = 0
 DIRECTIONS = ("forward", "backward", "bidirectional")
-NO_SCIENCE = ("seed", "seeds", "device", "threads", "tracker", "hydra", "paths", "name", "scale")  # may differ between seeds
+# may differ between the runs of one sample
+NO_SCIENCE = ("seed", "seeds", "device", "threads", "tracker", "hydra", "paths", "name", "scale")
 MEASURED = {"horizon": "horizon", "decay": "decay_per_step", "half_life": "half_life"}
 
 
