@@ -60,7 +60,7 @@ def learning_table(runs: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
 
 
 def learning_figure(table: pd.DataFrame) -> Figure:
-    return figures.learning_figure(table, hue="$g$")
+    return figures.learning_figure(table, hue="$g$", log_x=True)
 
 
 def profiles_table(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def examples(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def heatmap_table(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
-    """A panel for each of the runs.
+    """A panel for each of the runs, named by gain and outcome.
 
     Args:
         runs: from `examples`.
@@ -109,10 +109,11 @@ def heatmap_table(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
     for run in runs.itertuples():
         found = profiles[profiles["run"] == run.run]
         if len(found):
-            pieces.append(figures.updates(found).assign(gain=run.gain))
+            pieces.append(figures.updates(found).assign(column=f"$g$ = {run.gain:g}, {run.outcome}"))
     table = pd.concat(pieces, ignore_index=True)
+    panels = pd.Categorical(table["column"], list(dict.fromkeys(table["column"])), ordered=True)
     title = f"one run each, seed {', '.join(map(str, sorted(set(runs['seed']))))}, $T$ = {runs['T'].max()}, layer 0"
-    return table.assign(column=_panel("$g$ = ", table["gain"]), title=title).drop(columns="gain")
+    return table.assign(column=panels, title=title)
 
 
 def heatmap_figure(table: pd.DataFrame) -> Figure:

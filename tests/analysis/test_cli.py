@@ -31,11 +31,11 @@ def test_a_picture_that_cannot_be_written_is_refused_in_one_line(tmp_path, fabri
     error = capsys.readouterr().err
     assert leaving.value.code == 2
     assert error.count("\n") == 1
-    assert "file/picture.pdf cannot be written: Not a directory" in error
+    assert "file/picture.pdf cannot be written: " in error
     with pytest.raises(ValueError, match="cannot be written"):
         style.save_png(run.run_figure(folder), tmp_path / "file" / "picture.png")
 
 
 def test_a_folder_that_is_no_run_is_told_what_to_name(tmp_path):
-    with pytest.raises(ValueError, match="holds no profiles.npz: name the folder of one run, outputs/NAME/RUN_ID"):
+    with pytest.raises(ValueError, match=r"holds no profiles\.npz: name the folder of one run, outputs/NAME/RUN_ID"):
         run.run_figure(tmp_path)

@@ -121,9 +121,9 @@ def test_the_profile_draws_medians_fits_and_theory_and_says_the_slope():
     np.testing.assert_array_equal(lines["(1.0, '')"].get_ydata(), one["median"])
     np.testing.assert_array_equal(lines["predicted (1.0, '')"].get_ydata(), one["predicted"])
     assert lines["predicted (1.0, '')"].get_linestyle() == "--"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["-0.1 [-0.12, -0.08]", "0"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1:  −0.1 [−0.12, −0.08]", "2:  0"]
     assert legend_of(figure)[:2] == ["$g$ = 1", "$g$ = 2"]
-    assert {"fit [95 % $t$ interval]", "range over seeds", "theory at init"} <= set(legend_of(figure))
+    assert {"mean fit [95 % $t$ interval]", "range over seeds", "theory at init"} <= set(legend_of(figure))
 
 
 def test_a_profile_beyond_the_drawn_decades_is_marked_where_it_leaves_them():
@@ -190,6 +190,10 @@ def test_the_map_says_its_counts_and_draws_the_horizon_of_the_largest_T():
     lines = lines_of(axes)
     np.testing.assert_array_equal(lines["horizon"].get_xydata(), [[0.5, 9], [1, 100], [2, 7]])
     assert lines["predicted"].get_ydata()[1] > axes.get_ylim()[1]
+    height = {(round(t.get_position()[0], 3), t.get_text()): t.get_position()[1] for t in axes.texts}
+    assert height[1.125, "3/5"] < 100  # its horizon of 100 stands in the middle of the tile
+    assert height[0.5, "0/5"] > 10 > height[1.125, "2/5"]  # below its middle stands a horizon of 9
+    assert "beyond the map" in legend_of(axes.figure)
     edges = sorted({round(patch.get_x(), 6) for patch in axes.patches})
     assert edges == [0.25, 0.75, 1.5]  # half-way between the gains
     assert sorted({round(patch.get_y(), 3) for patch in axes.patches}) == [3.162, 31.623]  # and between log T

@@ -73,8 +73,8 @@ def test_learning_and_success_are_of_the_chosen_gains(made):
 
 def test_the_heat_map_is_of_single_runs(made):
     table = made["trainability_heatmap"]
-    assert list(table["column"].cat.categories) == ["$g$ = 0.7", "$g$ = 0.9", "$g$ = 1.2"]
-    cell = table[(table["column"] == "$g$ = 0.7") & (table["step"] == 10) & (table["time_from"] == 9.5)]
+    assert list(table["column"].cat.categories) == ["$g$ = 0.7, stuck", "$g$ = 0.9, solved", "$g$ = 1.2, solved"]
+    cell = table[(table["column"] == "$g$ = 0.7, stuck") & (table["step"] == 10) & (table["time_from"] == 9.5)]
     assert cell["log10"].item() == pytest.approx(-1 + 0.9 * math.log10(0.7) / 2 * 49)  # seed 0, half the slope, lag 49
 
 
@@ -87,7 +87,7 @@ def test_a_norm_that_is_no_number_is_told_from_no_state(tmp_path, fabricate):
         arrays["nonfinite"][:, :, :5] = 20
         np.savez(path, **arrays)
     made, _ = trainability.make(tmp_path, tables.runs(tmp_path), tmp_path)
-    column = made["trainability_heatmap"].query("column == '$g$ = 1.1' and step == 0")["log10"].to_numpy()
+    column = made["trainability_heatmap"].query("column == '$g$ = 1.1, solved' and step == 0")["log10"].to_numpy()
     assert np.isposinf(column[:5]).all()
     assert np.isnan(column[5:10]).all()
     assert np.isfinite(column[10:]).all()
