@@ -11,12 +11,12 @@ stand in the counts of outcomes. Runs without done.json enter no statistic and a
 import pandas as pd
 
 from analysis import tables
+from analysis.statistics.aggregate import DIRECTIONS
 from analysis.statistics.digests import INIT, TRAINED, Spread, spread
 from analysis.statistics.profiles import relative
 
 KEYS = ["task", "T", "cell", "init", "depth", "direction"]
 LAYER = 0
-DIRECTIONS = ("forward", "backward", "bidirectional")
 # may differ between the runs of one sample
 NO_SCIENCE = ("seed", "seeds", "device", "threads", "tracker", "hydra", "paths", "name", "scale")
 MEASURED = {"horizon": "horizon", "decay": "decay_per_step", "half_life": "half_life"}
