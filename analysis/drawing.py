@@ -39,7 +39,7 @@ def main(
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
     folder = options.folder or Path("outputs") / experiment
-    try:
+    with cli.refusing(parser):
         if options.folder or is_experiment(folder):
             runs = sweep(folder, options.scale, options.where)
             made, paths = make(folder, runs, options.out)
@@ -52,8 +52,6 @@ def main(
             paths = from_kept(experiment, options.out, folder)
         for path in paths:
             print(path)
-    except ValueError as error:
-        parser.error(str(error))
     return 0
 
 

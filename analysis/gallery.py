@@ -23,7 +23,8 @@ Each figure is drawn from a table of `analysis/results/`, so all of them are dra
     python -m analysis.figures
 
 and this page is written by `python -m analysis.gallery`. The tables are made from runs by the commands below, the last
-of them with `--keep`. What is expected was written down before the runs; read it beside the scale of the runs.
+of them with `--keep`. What is expected is what the header of conf/experiment/NAME.yaml
+says; read it beside the scale of the runs.
 """
 SMOKE = "Runs of scale smoke show that it draws; they are too short and too few for what is expected."
 
@@ -34,11 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", default="docs/gallery.md", type=Path)
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
-    try:
+    with cli.refusing(parser):
         (path,) = cli.write(options.out.with_suffix(""), {"md": page()})
         print(path)
-    except ValueError as error:
-        parser.error(str(error))
     return 0
 
 

@@ -30,6 +30,8 @@ def run_figure(folder: str | Path, loss: tables.Loss = "last", statistic: str = 
         ValueError: the folder has no profiles.npz that can be read.
     """
     file = Path(folder) / "profiles.npz"
+    if not file.is_file():
+        raise ValueError(f"{folder} holds no profiles.npz: name the folder of one run, outputs/NAME/RUN_ID")
     try:
         frame = tables.profile(file, loss, statistic, steps="all")
     except tables.UNREADABLE as error:
@@ -86,11 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="path without suffix; FOLDER/profiles by default")
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
-    try:
+    with cli.refusing(parser):
         for path in style.save(run_figure(options.folder), options.out or options.folder / "profiles"):
             print(path)
-    except ValueError as error:
-        parser.error(str(error))
     return 0
 
 

@@ -23,7 +23,7 @@ def select(runs: pd.DataFrame, scale: str | None, where: list[str]) -> pd.DataFr
     if len(names) > 1:
         raise ValueError(f"the runs are of several experiments ({', '.join(names)}): choose with --where name=NAME")
     counts = ", ".join(f"{n} {outcome}" for outcome, n in chosen["outcome"].value_counts().items())
-    print(f"scale {scale or present[-1]}: {len(chosen)} runs ({counts})")
+    print(f"scale {scale or present[-1]}: {len(chosen)} run{'s' if len(chosen) != 1 else ''} ({counts})")
     return chosen
 
 

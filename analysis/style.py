@@ -16,6 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
+from analysis import cli
+
 COLUMN = 3.25  # inches: one column of a two-column paper
 TEXT = 6.75  # inches: both columns
 GREY, DARK = "0.55", "0.25"
@@ -86,20 +88,23 @@ def canvas(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Write PATH.pdf and PATH.png, without date, and return both paths."""
+    """Write PATH.pdf and PATH.png, without date, and return both paths.
+
+    Raises:
+        ValueError: they cannot be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     pdf = path.with_name(f"{path.name}.pdf")
-    with look():
-        FigureCanvasPdf(figure).print_figure(pdf, metadata={"CreationDate": None})
+    with look(), cli.whole(pdf) as part:
+        FigureCanvasPdf(figure).print_figure(part, format="pdf", metadata={"CreationDate": None})
     return [pdf, save_png(figure, path.with_name(f"{path.name}.png"))]
 
 
 def save_png(figure: Figure, path: str | Path, dpi: int = 250, source: str = "") -> Path:
     """Write one PNG, without date, and return its path; `source` is put into it as what it was drawn from."""
     metadata = {"Software": None, **({"Source": source} if source else {})}
-    with look():
-        FigureCanvasAgg(figure).print_figure(path, dpi=dpi, metadata=metadata)
+    with look(), cli.whole(Path(path)) as part:
+        FigureCanvasAgg(figure).print_figure(part, format="png", dpi=dpi, metadata=metadata)
     return Path(path)
 
 

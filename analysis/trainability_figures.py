@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis import figures, style
 from analysis.statistics.digests import INIT
-from analysis.statistics.profiles import relative
+from analysis.statistics.profiles import POINTS, kept, relative
 
 LINES, PANELS = 5, 3
 STAGES = {INIT: "at initialisation", "trained": "after training"}
@@ -56,11 +56,11 @@ def learning_table(runs: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     gains, lengths = some(runs["gain"], LINES), some(runs["T"], PANELS)
     chosen = runs[runs["gain"].isin(gains) & runs["T"].isin(lengths)].rename(columns={"gain": "hue"})
     joined = losses.astype({"run": str}).merge(chosen[["run", "hue", "T", "outcome"]], on="run")
-    return figures.aligned(joined.assign(column=_panel("T = ", joined["T"])), ["column", "hue"])
+    return figures.aligned(joined.assign(column=_panel("$T$ = ", joined["T"])), ["column", "hue"])
 
 
 def learning_figure(table: pd.DataFrame) -> Figure:
-    return figures.learning_figure(table, hue="$g$")
+    return figures.learning_figure(table, hue="$g$", log_x=True)
 
 
 def profiles_table(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
@@ -70,18 +70,22 @@ def profiles_table(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
         profiles: from `analysis.tables.profiles`, of one layer, direction and part. Diverged runs have no trained one.
     """
     chosen = runs[(runs["T"] == runs["T"].max()) & runs["gain"].isin(some(runs["gain"], LINES))]
-    found = relative(profiles).astype({"run": str}).merge(chosen[["run", "gain", "outcome", "theory"]], on="run")
+    found = (
+        relative(profiles, points=None)
+        .astype({"run": str})
+        .merge(chosen[["run", "gain", "outcome", "theory"]], on="run")
+    )
     found = found[(found["stage"] == INIT) | (found["outcome"] != "diverged")].rename(columns={"gain": "hue"})
     theory = found.groupby("hue")["theory"].median()
     found["column"] = pd.Categorical(found["stage"].map(STAGES), list(STAGES.values()), ordered=True)
     by = ["column", "hue"]
-    lines = found.groupby([*by, "lag"], observed=True)["relative"]
+    lines = kept(found, "lag", POINTS).groupby([*by, "lag"], observed=True)["relative"]
     table = lines.agg(median="median", low="min", high="max", runs="count").reset_index()
     fits = figures.decays(found, by).drop(columns="runs")
     table = table.merge(fits, on=by, how="left")
     table["fit"] = (table["intercept"] + table["slope"] * table["lag"]).where(table["lag"] <= table["fit_last"])
     table["predicted"] = (table["hue"].map(theory) * table["lag"]).where(table["column"] == STAGES[INIT])
-    return table.drop(columns=["intercept", "fit_last"]).assign(title=f"T = {runs['T'].max()}, layer 0")
+    return table.drop(columns=["intercept", "fit_last"]).assign(title=f"$T$ = {runs['T'].max()}, layer 0")
 
 
 def profiles_figure(table: pd.DataFrame) -> Figure:
@@ -95,7 +99,7 @@ def examples(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def heatmap_table(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
-    """A panel for each of the runs.
+    """A panel for each of the runs, named by gain and outcome.
 
     Args:
         runs: from `examples`.
@@ -105,10 +109,11 @@ def heatmap_table(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
     for run in runs.itertuples():
         found = profiles[profiles["run"] == run.run]
         if len(found):
-            pieces.append(figures.updates(found).assign(gain=run.gain))
+            pieces.append(figures.updates(found).assign(column=f"$g$ = {run.gain:g}, {run.outcome}"))
     table = pd.concat(pieces, ignore_index=True)
-    title = f"one run each, seed {', '.join(map(str, sorted(set(runs['seed']))))}, T = {runs['T'].max()}, layer 0"
-    return table.assign(column=_panel("$g$ = ", table["gain"]), title=title).drop(columns="gain")
+    panels = pd.Categorical(table["column"], list(dict.fromkeys(table["column"])), ordered=True)
+    title = f"one run each, seed {', '.join(map(str, sorted(set(runs['seed']))))}, $T$ = {runs['T'].max()}, layer 0"
+    return table.assign(column=panels, title=title)
 
 
 def heatmap_figure(table: pd.DataFrame) -> Figure:

@@ -41,10 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--metric", metavar="NAME", action="append", help="another than the error, as test/bits")
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
-    try:
+    with cli.refusing(parser):
         print(*report(options), sep="\n")
-    except ValueError as error:
-        parser.error(str(error))
     return 0
 
 
@@ -91,6 +89,7 @@ def _read(specs: list[Spec], options: argparse.Namespace) -> tuple[Sides, list[s
             unique(runs)
             names.append([quantity.name for quantity in quantities_of(runs, options.metric) if quantity.best])
         except ValueError as error:
+            print()
             raise ValueError(f"{which}: {error}") from None
         found.append(measured(runs, one.folder, names[-1]))
     if names[0] != names[1]:

@@ -22,10 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--docs", default="docs/figures", type=Path, help="where the gallery finds its pictures")
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
-    try:
+    with cli.refusing(parser):
         draw(options.out, options.docs)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
     return 0
 
 
@@ -35,7 +33,6 @@ def draw(out: Path, docs: Path) -> None:
     drawn = [figure for figure in published.FIGURES if figure.name in there]
     if not drawn:
         raise ValueError(f"no table is kept in {results.FOLDER}: run an experiment and keep its tables with --keep")
-    docs.mkdir(parents=True, exist_ok=True)
     for figure in drawn:
         table, of = results.read(figure.name)
         picture = figure.draw(table)

@@ -41,7 +41,7 @@ def _between(t: float, df: int) -> float:
     return 2 / math.pi * (angle + (math.sin(angle) * total if df > 1 else 0.0))
 
 
-def decays(relative: pd.DataFrame, by: list[str], first: int = 0, last: int | None = None) -> pd.DataFrame:
+def decays(relative: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Decades per step, negative when vanishing: one row per value of `by`, over the runs that have it.
 
     Each run has the least-squares slope of log10 norm over lag, up to its first lag that is zero or not finite, as in
@@ -50,12 +50,10 @@ def decays(relative: pd.DataFrame, by: list[str], first: int = 0, last: int | No
     `intercept` is the mean of theirs, `fit_last` the smallest last lag, `runs` how many there are.
 
     Args:
-        relative: the columns `by`, run, lag, and relative in decades.
-        first, last: lags outside enter no slope.
+        relative: the columns `by`, run, lag, and relative in decades, at all lags: thinned ones weigh the loss more.
     """
-    chosen = relative[(relative["lag"] >= first) & (relative["lag"] <= (math.inf if last is None else last))]
     rows = []
-    for key, group in groups(chosen, by):
+    for key, group in groups(relative, by):
         lines = [_line(run) for _, run in group.groupby("run", observed=True)]
         lines = np.array([line for line in lines if line is not None])
         if len(lines):

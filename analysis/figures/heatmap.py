@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from seaborn import color_palette
 
 from analysis import style
@@ -137,7 +137,9 @@ def _cells(axes: Axes, panel: pd.DataFrame, low: float, scale: Normalize, colour
         for i, j, k in _stretches(where):
             size = x[i + 1] - x[i], y[k] - y[j]
             axes.add_patch(Rectangle((x[i], y[j]), *size, gid=name, **look))
-    if log_steps(panel["step"]):
+    if panel["step"].nunique() == 1:
+        axes.xaxis.set_major_locator(FixedLocator(panel["step"].unique()))
+    elif log_steps(panel["step"]):
         axes.set_xscale("symlog", linthresh=1)
         axes.xaxis.set_minor_locator(NullLocator())
     else:

@@ -65,6 +65,7 @@ def learning_figure(
     title: str = "",
     level: float | None = None,
     log: bool = True,
+    log_x: bool = False,
     height: float = 1.5,
     width: float | None = None,
 ) -> Figure:
@@ -75,6 +76,7 @@ def learning_figure(
         x, y: labels of the axes; hue: what the numbers of the column hue are.
         level: a dotted line, as of a guess that knows nothing.
         log: a logarithmic y axis, where all values are above 0.
+        log_x: a logarithmic x axis from 1 on, for runs of which some are over much sooner than others.
     """
     table = complete(table)
     look, log = looks(table), log and (table["low"] > 0).all()
@@ -88,7 +90,10 @@ def learning_figure(
             if panel.empty:
                 axes.text(0.5, 0.5, "no data", ha="center", color=style.GREY, transform=axes.transAxes)
             axes.set_yscale("log" if log else "linear")
-            axes.set_xlim(0, 1.02 * table["x"].max() or 1)
+            if log_x:
+                axes.set_xscale("symlog", linthresh=1)
+                axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_xlim(0, (1.2 if log_x else 1.02) * table["x"].max() or 1)
             axes.tick_params(labelleft=made.edge(axes))
         _share(list(made.grid.values()), table, log)
         return made.finish(x, y, named(table, hue) + _marks(table, level), title)

@@ -12,10 +12,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import style
-from analysis.figures.panels import LINE, complete, looks, named, panels
+from analysis.figures.panels import LINE, complete, is_number, looks, named, panels
 
 FLOOR, CEILING = -15.0, 9.0  # decades relative to lag 0 that are drawn; what lies outside is marked at the edge
 FALL = -3.0  # where the effective horizon ends
+MINUS = "\N{MINUS SIGN}"
 FALLEN = (0, (1, 1.5))
 THIN = {"color": "black", "linewidth": 0.6}
 
@@ -49,7 +50,7 @@ def profile_figure(
             for key, curve in reversed(curves):  # short ones on top of long ones
                 _curve(axes, curve.sort_values("lag"), low, high, key, look[key])
             if numbers:
-                _slopes(axes, curves, look)
+                _slopes(axes, curves, look, hue)
             axes.set_ylim(low, high)
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_formatter(FuncFormatter(style.power_of_ten))
@@ -85,11 +86,12 @@ def _curve(axes: Axes, curve: pd.DataFrame, low: float, high: float, key: Hashab
     for outside, marker, edge in ((median < low, "v", 0.04), (median > high, "^", 0.96)):
         if outside.any():
             start = lag[outside.argmax()]
-            axes.plot(start, edge, marker, color=look["color"], transform=axes.get_xaxis_transform(), clip_on=False)
+            mark = {"color": look["color"], "zorder": 6, "clip_on": False}  # over the numbers
+            axes.plot(start, edge, marker, transform=axes.get_xaxis_transform(), **mark)
 
 
-def _slopes(axes: Axes, curves: list[tuple[Hashable, pd.DataFrame]], look: dict[Any, dict[str, Any]]) -> None:
-    """The fitted slopes, where the curves leave most room."""
+def _slopes(axes: Axes, curves: list[tuple[Hashable, pd.DataFrame]], look: dict[Any, dict[str, Any]], hue: str) -> None:
+    """The fitted slopes, where the curves leave most room; each with its number, for those who see no colour."""
     handles = []
     for key, curve in curves:
         one = curve.iloc[-1]
@@ -97,14 +99,15 @@ def _slopes(axes: Axes, curves: list[tuple[Hashable, pd.DataFrame]], look: dict[
             text = f"{one['slope']:.3g}"
             if np.isfinite(one["slope_low"]):
                 text += f" [{one['slope_low']:.3g}, {one['slope_high']:.3g}]"
-            handles.append(Line2D([], [], **look[key], label=text))
+            number = f"{key[0]:g}:  " if hue and is_number(curve["hue"]) else ""
+            handles.append(Line2D([], [], **look[key], label=number + text.replace("-", MINUS)))
     if handles:
         axes.legend(
             handles=handles,
             loc="best",
             fontsize=5.5,
             handlelength=1.6,
-            title="decades per step",
+            title=f"{hue}:  decades per step" if hue else "decades per step",
             title_fontsize=5.5,
             borderaxespad=0.1,
             labelspacing=0.2,
@@ -119,10 +122,12 @@ def _marks(table: pd.DataFrame) -> list[Any]:
     if (table["low"] < table["high"]).any():
         marks.append(Patch(color="0.8", label="range over seeds"))
     if "fit" in table:
-        marks.append(Line2D([], [], **THIN, label="fit [95 % $t$ interval]"))
+        marks.append(Line2D([], [], **THIN, label="mean fit [95 % $t$ interval]"))
     if "predicted" in table and table["predicted"].notna().any():
         marks.append(Line2D([], [], linestyle=style.THEORY, **THIN, label="theory at init"))
     if (table["median"] < FLOOR - 0.5).any():
         gone = f"below $10^{{{FLOOR:.0f}}}$ or 0"
         marks.append(Line2D([], [], color=style.GREY, marker="v", linestyle="", label=gone))
+    if (table["median"] > CEILING + 0.5).any():
+        marks.append(Line2D([], [], color=style.GREY, marker="^", linestyle="", label=f"above $10^{{{CEILING:.0f}}}$"))
     return marks

@@ -79,5 +79,5 @@ def _beside(x: pd.Series, values: list[Any], numbers: bool, log: bool, i: int, n
         return np.array([values.index(value) for value in x]) + 0.5 * shift
     scale = np.log(values) if log else np.asarray(values, float)
     gap = np.diff(scale).min() if len(values) > 1 else 1.0
-    at = (np.log(x) if log else x.to_numpy(float)) + 0.2 * gap * shift
+    at = (np.log(x) if log else x.to_numpy(float)) + 0.4 * gap * shift
     return np.exp(at) if log else at

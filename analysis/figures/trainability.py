@@ -1,5 +1,6 @@
 """Which runs were solved over T and another setting, and how far the gradient reached before training."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,10 @@ def trainability_figure(
     with style.look():
         made = panels(table, height, width)
         for axes, panel in made.of(table):
-            for tile in panel.itertuples():
-                _tile(axes, tile, values.index(tile.x), lengths.index(tile.T), across, up, shades)
             longest = panel[panel["T"] == panel.groupby("x", observed=True)["T"].transform("max")].sort_values("x")
+            lines = {row.x: (row.horizon, row.predicted) for row in longest.itertuples()}
+            for tile in panel.itertuples():
+                _tile(axes, tile, values.index(tile.x), lengths.index(tile.T), across, up, shades, lines[tile.x])
             where = np.array([at[values.index(value)] for value in longest["x"]])
             _horizons(axes, where, longest, up)
             axes.set(yscale="log", xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
@@ -84,7 +86,7 @@ def trainability_figure(
             axes.tick_params(labelleft=made.edge(axes))
         scale = ScalarMappable(Normalize(0, 1), shades)
         made.figure.colorbar(scale, ax=list(made.grid.values()), label="solved runs / runs", ticks=[0, 0.5, 1])
-        return made.finish(x, style.label("T"), _marks(table), title)
+        return made.finish(x, style.label("T"), _marks(table, up[-1]), title)
 
 
 def _even(values: list[float]) -> bool:
@@ -101,17 +103,20 @@ def _edges(values: Any) -> np.ndarray:
     return np.array([2 * values[0] - middle[0], *middle, 2 * values[-1] - middle[-1]])
 
 
-def _tile(axes: Axes, tile: Any, i: int, j: int, across: np.ndarray, up: np.ndarray, shades: Any) -> None:
+def _tile(axes: Axes, tile: Any, i: int, j: int, across: np.ndarray, up: np.ndarray, shades: Any, lines: Any) -> None:
+    """One tile with its text, away from the `lines`, the horizons at this x."""
     share = tile.solved / tile.runs
     size = across[i + 1] - across[i], up[j + 1] - up[j]
     colour = shades(share)
     axes.add_patch(Rectangle((across[i], up[j]), *size, facecolor=colour, edgecolor="white", linewidth=0.8))
-    light = share < 0.6
     text = f"{tile.solved}/{tile.runs}" + (f"\n{tile.diverged}×" if tile.diverged else "")
-    below = up[j] ** 0.7 * up[j + 1] ** 0.3  # in the middle a horizon of T steps has its marker
-    look = {"ha": "center", "va": "center", "fontsize": 5.5, "color": "0.15" if light else "white", "zorder": 5}
+    low, high = (up[j] ** (1 - part) * up[j + 1] ** part for part in (0.25, 0.77))
+    middle = math.sqrt(up[j] * up[j + 1])  # where a horizon of T steps has its marker
+    y = high if any(up[j] < value < 0.98 * middle for value in lines) else low
+    look = {"ha": "center", "va": "center", "fontsize": 4.8 if tile.diverged else 5.5, "linespacing": 0.95, "zorder": 5}
+    look["color"] = "0.15" if share < 0.6 else "white"
     halo = [patheffects.withStroke(linewidth=2, foreground=colour)]
-    axes.text((across[i] + across[i + 1]) / 2, below, text, gid="count", path_effects=halo, **look)
+    axes.text((across[i] + across[i + 1]) / 2, y, text, gid="count", path_effects=halo, **look)
 
 
 def _horizons(axes: Axes, where: np.ndarray, longest: pd.DataFrame, up: np.ndarray) -> None:
@@ -130,13 +135,17 @@ def _horizons(axes: Axes, where: np.ndarray, longest: pd.DataFrame, up: np.ndarr
             axes.plot(where[bound], value[bound], marker=6, markersize=3, color=colour, linestyle="", transform=raised)
 
 
-def _marks(table: pd.DataFrame) -> list[Line2D]:
+def _marks(table: pd.DataFrame, top: float) -> list[Line2D]:
     marks = [Line2D([], [], color=INITIAL, marker="o", markersize=3, label="measured horizon at init")]
     if table["predicted"].notna().any():
         marks.append(Line2D([], [], color=PREDICTED, linestyle=style.THEORY, label="predicted by theory"))
+        if (table["predicted"] > top).any():
+            beyond = {"marker": "^", "markersize": 3, "linestyle": "", "label": "beyond the map"}
+            marks.append(Line2D([], [], color=PREDICTED, **beyond))
     if table["horizon_bound"].any():
         marks.append(Line2D([], [], color=INITIAL, marker=6, linestyle="", label="lower bound"))
-    marks.append(Line2D([], [], marker="$3/5$", markersize=10, color="0.15", linestyle="", label="solved/runs"))
+    text = {"color": "0.15", "linestyle": "", "markeredgewidth": 0.2}
+    marks.append(Line2D([], [], marker="$3/5$", markersize=10, label="solved/runs", **text))
     if table["diverged"].any():
-        marks.append(Line2D([], [], marker="$1×$", markersize=7, color="0.15", linestyle="", label="diverged runs"))
+        marks.append(Line2D([], [], marker="$1×$", markersize=7, label="diverged runs", **text))
     return marks

@@ -11,13 +11,12 @@ stand in the counts of outcomes. Runs without done.json enter no statistic and a
 import pandas as pd
 
 from analysis import tables
-from analysis.statistics.aggregate import is_seed
+from analysis.statistics.aggregate import DIRECTIONS, is_seed
 from analysis.statistics.digests import INIT, TRAINED, Spread, spread
 from analysis.statistics.profiles import relative
 
 KEYS = ["task", "T", "cell", "init", "depth", "direction"]
 LAYER = 0
-DIRECTIONS = ("forward", "backward", "bidirectional")
 MAY_DIFFER = ("seed", "seeds", "probes", "device", "threads", "tracker", "hydra", "paths", "name", "scale")
 MEASURED = {"horizon": "horizon", "decay": "decay_per_step", "half_life": "half_life"}
 

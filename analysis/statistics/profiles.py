@@ -8,16 +8,17 @@ from analysis.statistics.digests import INIT, TRAINED
 POINTS = 160  # of a curve
 
 
-def relative(profiles: pd.DataFrame, points: int = POINTS) -> pd.DataFrame:
+def relative(profiles: pd.DataFrame, points: int | None = POINTS) -> pd.DataFrame:
     """Decades relative to lag 0, and the stage: init at the first probed step of a run, trained at any other.
 
     A profile that is zero or not a number at lag 0 has no ratio and is left out, and so is what comes after the loss.
 
     Args:
         profiles: from `analysis.tables.profiles`, with both ends.
-        points: how many lags of a long profile stay, see `thinned`.
+        points: how many lags of a long profile stay, see `thinned`; all of them if None, as a fit needs.
     """
-    found = kept(profiles[profiles["lag"] >= 0], "lag", points)
+    found = profiles[profiles["lag"] >= 0]
+    found = found if points is None else kept(found, "lag", points)
     series = ["run", "step", "layer", "direction", "part"]
     start = found.loc[found["lag"] == 0, [*series, "log10"]].rename(columns={"log10": "start"})
     found = found.merge(start[np.isfinite(start["start"])], on=series)

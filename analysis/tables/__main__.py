@@ -46,10 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
-    try:
+    with cli.refusing(parser):
         print(*report(options), sep="\n")
-    except ValueError as error:
-        parser.error(str(error))
     return 0
 
 

@@ -61,8 +61,8 @@ def test_a_slope_ends_before_the_first_zero_and_one_run_has_no_interval():
     assert row["slope"] == pytest.approx(-0.1)
     assert row["fit_last"] == 19
     assert math.isnan(row["slope_low"])
-    (late,) = figures.decays(frame.assign(relative=frame["lag"] ** 2.0), ["hue"], first=10, last=20).to_dict("records")
-    assert late["slope"] == pytest.approx(30.0)  # of k^2 over an interval: the sum of its ends
+    (bent,) = figures.decays(frame.assign(relative=frame["lag"] ** 2.0), ["hue"]).to_dict("records")
+    assert bent["slope"] == pytest.approx(39.0)  # of k^2 over an interval: the sum of its ends
     with pytest.raises(ValueError, match="there is no decay"):
         figures.decays(frame.assign(relative=-np.inf), ["hue"])
 
@@ -121,9 +121,9 @@ def test_the_profile_draws_medians_fits_and_theory_and_says_the_slope():
     np.testing.assert_array_equal(lines["(1.0, '')"].get_ydata(), one["median"])
     np.testing.assert_array_equal(lines["predicted (1.0, '')"].get_ydata(), one["predicted"])
     assert lines["predicted (1.0, '')"].get_linestyle() == "--"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["-0.1 [-0.12, -0.08]", "0"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1:  −0.1 [−0.12, −0.08]", "2:  0"]
     assert legend_of(figure)[:2] == ["$g$ = 1", "$g$ = 2"]
-    assert {"fit [95 % $t$ interval]", "range over seeds", "theory at init"} <= set(legend_of(figure))
+    assert {"mean fit [95 % $t$ interval]", "range over seeds", "theory at init"} <= set(legend_of(figure))
 
 
 def test_a_profile_beyond_the_drawn_decades_is_marked_where_it_leaves_them():
@@ -190,6 +190,10 @@ def test_the_map_says_its_counts_and_draws_the_horizon_of_the_largest_T():
     lines = lines_of(axes)
     np.testing.assert_array_equal(lines["horizon"].get_xydata(), [[0.5, 9], [1, 100], [2, 7]])
     assert lines["predicted"].get_ydata()[1] > axes.get_ylim()[1]
+    height = {(round(t.get_position()[0], 3), t.get_text()): t.get_position()[1] for t in axes.texts}
+    assert height[1.125, "3/5"] < 100  # its horizon of 100 stands in the middle of the tile
+    assert height[0.5, "0/5"] > 10 > height[1.125, "2/5"]  # below its middle stands a horizon of 9
+    assert "beyond the map" in legend_of(axes.figure)
     edges = sorted({round(patch.get_x(), 6) for patch in axes.patches})
     assert edges == [0.25, 0.75, 1.5]  # half-way between the gains
     assert sorted({round(patch.get_y(), 3) for patch in axes.patches}) == [3.162, 31.623]  # and between log T
@@ -202,7 +206,8 @@ def test_tiles_of_uneven_numbers_are_equally_wide():
     table = pd.DataFrame(
         {"x": [0.1, 0.2, 3.0], "T": 10, "solved": 1, "runs": 2, "diverged": 0, "horizon": [5.0, 9, 14]}
     )
-    axes = figures.trainability_figure(table.assign(horizon_bound=False, predicted=np.nan)).axes[0]
+    axes = figures.trainability_figure(table.assign(horizon_bound=False, predicted=9.0)).axes[0]
+    assert "beyond the map" not in legend_of(axes.figure)
     assert [patch.get_x() for patch in axes.patches] == [-0.5, 0.5, 1.5]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.1", "0.2", "3"]
     np.testing.assert_array_equal(lines_of(axes)["horizon"].get_xydata(), [[0, 5], [1, 9], [2, 14]])
@@ -249,6 +254,16 @@ def test_a_loss_of_zero_is_drawn_on_a_linear_axis():
     assert axes.get_yscale() == "linear"
 
 
+@pytest.mark.parametrize("log_x", [False, True])
+def test_no_update_is_cut_off_and_early_ones_have_room_on_a_logarithmic_axis(log_x):
+    table = figures.aligned(logged("a", [1.0, 0.5, 0.2, 0.1], "solved", steps=[0, 1, 10, 100]), ["hue"])
+    (axes,) = figures.learning_figure(table, log_x=log_x).axes
+    places = axes.transLimits.transform(axes.transScale.transform([(step, 1.0) for step in (0, 1, 10, 100)]))[:, 0]
+    assert places[0] == pytest.approx(0)
+    assert places[-1] < 1
+    assert (places[1] > 0.2) == log_x
+
+
 def probed(run, steps=(0, 1, 10, 100), times=8):
     rows = [(step, time, -float(time) - step / 100) for step in steps for time in range(times)]
     return pd.DataFrame(rows, columns=["step", "time", "log10"]).assign(run=run)
@@ -264,6 +279,8 @@ def test_cells_of_the_heat_map_have_the_edges_of_what_they_hold():
     np.testing.assert_allclose(cells["log10"], [-1, -4, -6.5])  # means of 0 1 2, 3 4 5 and 6 7
     even = figures.updates(probed("a", steps=(0, 10, 20))).drop_duplicates("step")
     assert list(even["step_from"]) == [-0.5, 5, 15]
+    alone = figures.heatmap_figure(figures.updates(probed("a", steps=(7,)))).axes[0]
+    assert list(alone.get_xticks()) == [7]  # a run that diverged at once
 
 
 def test_the_heat_map_is_the_median_over_runs_and_tells_zero_from_broken():
@@ -318,6 +335,7 @@ def test_success_stands_beside_each_other_and_keeps_its_numbers():
     np.testing.assert_array_equal(one.get_ydata(), [0.5, 0.5])
     assert (one.get_xdata() < other.get_xdata()).all()
     np.testing.assert_allclose(one.get_xdata() * other.get_xdata(), [100, 10_000])  # each about its own T
+    assert other.get_xdata()[0] / one.get_xdata()[0] < 10**0.2  # and nearer to it than to the next
     assert one.get_marker() != other.get_marker()  # in grey, too
     assert legend_of(figure) == ["$g$ = 0.5", "$g$ = 1", "95 % Wilson interval"]
 

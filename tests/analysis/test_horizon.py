@@ -138,7 +138,7 @@ def test_the_same_table_gives_the_same_bytes(tmp_path, fabricate):
 
 def test_the_files_of_the_table_hold_the_table(tmp_path, fabricate):
     fabricate.run(tmp_path, "a", T=30, slopes=(-0.01, -1.0), error=0.25)
-    draw(tmp_path, tmp_path / "out")
+    horizon.make(tmp_path, tables.runs(tmp_path), tmp_path / "out")
     frame = pd.read_csv(tmp_path / "out" / "horizon_table.csv")
     assert (frame.loc[0, "horizon_init"], frame.loc[0, "horizon_trained_median"]) == (">= 30", 3)
     assert frame.loc[0, "horizon_init_median_censored"]
@@ -157,7 +157,7 @@ def test_the_files_of_the_table_hold_the_table(tmp_path, fabricate):
     assert tex.count("{") == tex.count("}")
 
 
-def test_the_command_says_which_scale_it_takes(tmp_path, fabricate, capsys):
+def test_the_command_says_which_scale_it_takes(tmp_path, fabricate, capsys, monkeypatch):
     for seed in (0, 1):
         fabricate.run(tmp_path, f"a{seed}", scale="smoke", T=20, seed=seed)
         fabricate.run(tmp_path, f"b{seed}", scale="laptop", T=30, seed=seed)
@@ -169,6 +169,7 @@ def test_the_command_says_which_scale_it_takes(tmp_path, fabricate, capsys):
         assert said[0] == f"scale {scale}: 2 runs (2 solved)"
         assert all(Path(line).is_file() for line in said[1:])
         assert set(pd.read_csv(tmp_path / "out" / "horizon_table.csv")["T"]) == {T}
+        monkeypatch.setattr(style, "save", lambda figure, path: [])  # once is enough
 
 
 def test_where_chooses_runs(tmp_path, fabricate):
@@ -241,7 +242,7 @@ def test_torn_runs_are_left_out_and_the_rest_is_drawn(tmp_path, fabricate):
     (tmp_path / "a0" / "profiles.npz").write_bytes(b"PK\x03\x04 torn")
     (tmp_path / "a1" / "config.json").write_text('{"run"')
     with pytest.warns(UserWarning, match="cannot be read") as caught:
-        draw(tmp_path, tmp_path / "out")
+        horizon.make(tmp_path, tables.runs(tmp_path), tmp_path / "out")
     assert sorted(str(w.message).split(" cannot")[0] for w in caught) == [str(tmp_path / "a0"), str(tmp_path / "a1")]
     assert pd.read_csv(tmp_path / "out" / "horizon_table.csv").loc[0, "seeds"] == 2
 
@@ -262,7 +263,7 @@ def test_the_figure_of_one_run_has_its_first_and_last_probe(tmp_path, fabricate)
         time, value = lines["0"].get_data()
         lag = time if one == "backward" else 24 - time
         np.testing.assert_allclose(value, -1 + fabricate.law(-0.3, 0, one, "h") * lag, atol=1e-12)
-    with pytest.raises(ValueError, match=r"nowhere.profiles\.npz cannot be read"):
+    with pytest.raises(ValueError, match=r"nowhere holds no profiles\.npz"):
         run.run_figure(tmp_path / "nowhere")
 
 

@@ -44,9 +44,26 @@ def test_the_fit_of_the_profiles_is_the_law_and_the_theory_belongs_to_initialisa
         np.testing.assert_allclose(curve["predicted"], theory)
 
 
+def test_the_fit_is_of_all_lags_of_a_long_profile(tmp_path, fabricate):
+    """The lags that are drawn lie close at the loss: on a bent profile they have another slope than the digest."""
+    bent = {}
+    for gain in (0.8, 0.9):
+        for T in (20, 400):
+            path = fabricate.run(tmp_path, f"{gain}{T}", T=T, init_values={"gain": gain}, experiment="trainability")
+            with np.load(path / "profiles.npz") as data:
+                arrays = dict(data)
+            bent[gain] = gain * np.cos(np.arange(T) / 60)
+            arrays["log10_norm"][:] = bent[gain][::-1]  # time runs towards the loss
+            np.savez(path / "profiles.npz", **arrays)
+    table = trainability.make(tmp_path, tables.runs(tmp_path), tmp_path)[0]["trainability_profiles"]
+    assert table["lag"].nunique() < 200
+    for gain, curve in table.groupby("hue"):
+        assert curve["slope"].iloc[0] == pytest.approx(np.polyfit(np.arange(400), bent[gain], 1)[0])
+
+
 def test_learning_and_success_are_of_the_chosen_gains(made):
     learning = made["trainability_learning"]
-    assert list(learning["column"].cat.categories) == ["T = 20", "T = 60"]
+    assert list(learning["column"].cat.categories) == ["$T$ = 20", "$T$ = 60"]
     ends = learning[(learning["end"] == "diverged") & (learning["hue"] == 1.2)]
     assert list(ends["x"]) == [10, 10]  # the last finite loss
     assert list(made["trainability_success"].query("hue == 0.7")["rate"]) == [2 / 3, 0.0]
@@ -56,8 +73,8 @@ def test_learning_and_success_are_of_the_chosen_gains(made):
 
 def test_the_heat_map_is_of_single_runs(made):
     table = made["trainability_heatmap"]
-    assert list(table["column"].cat.categories) == ["$g$ = 0.7", "$g$ = 0.9", "$g$ = 1.2"]
-    cell = table[(table["column"] == "$g$ = 0.7") & (table["step"] == 10) & (table["time_from"] == 9.5)]
+    assert list(table["column"].cat.categories) == ["$g$ = 0.7, stuck", "$g$ = 0.9, solved", "$g$ = 1.2, solved"]
+    cell = table[(table["column"] == "$g$ = 0.7, stuck") & (table["step"] == 10) & (table["time_from"] == 9.5)]
     assert cell["log10"].item() == pytest.approx(-1 + 0.9 * math.log10(0.7) / 2 * 49)  # seed 0, half the slope, lag 49
 
 
@@ -70,7 +87,7 @@ def test_a_norm_that_is_no_number_is_told_from_no_state(tmp_path, fabricate):
         arrays["nonfinite"][:, :, :5] = 20
         np.savez(path, **arrays)
     made, _ = trainability.make(tmp_path, tables.runs(tmp_path), tmp_path)
-    column = made["trainability_heatmap"].query("column == '$g$ = 1.1' and step == 0")["log10"].to_numpy()
+    column = made["trainability_heatmap"].query("column == '$g$ = 1.1, solved' and step == 0")["log10"].to_numpy()
     assert np.isposinf(column[:5]).all()
     assert np.isnan(column[5:10]).all()
     assert np.isfinite(column[10:]).all()
