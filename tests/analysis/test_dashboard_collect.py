@@ -59,7 +59,7 @@ def test_axes_are_what_varies_and_common_is_what_does_not(sweep):
 
 def test_numbers_are_those_of_the_record(sweep):
     found = collected(sweep)
-    assert (found["loss"], found["metric"], found["best"]) == ("validation/loss", "validation/error", "low")
+    assert (found["loss"], found["metric"]) == ("validation/loss", "validation/error")
     runs = by_id(found)
     forgets = runs["forgets"]
     assert (forgets["outcome"], forgets["loss"], forgets["metric"], forgets["T"]) == ("stuck", 0.9, 0.9, 50)
@@ -235,6 +235,8 @@ def test_a_long_curve_keeps_its_ends_and_its_extremes():
         (["sweep", "--scale", "paper"], "has no run of scale paper; there are: laptop"),
         (["sweep", "--out", "x.html", "--serve"], "--out needs a page that is written"),
         (["sweep", "--port", "1"], "--port needs --serve"),
+        (["sweep", "--serve", "--port", "65536"], "--port needs one from 0 to 65535, got 65536"),
+        (["sweep", "--out", "/dev/null/x.html"], "cannot be written"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_a_line(sweep, arguments, message, capsys):

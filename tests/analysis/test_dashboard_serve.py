@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -67,8 +66,7 @@ def test_it_gives_the_page_and_the_payload_and_nothing_else(tmp_path, fabricate,
     answer, body = ask(one, "/payload.json", Accept_Encoding="gzip, br")
     assert answer.headers["Content-Encoding"] == "gzip"
     found = json.loads(gzip.decompress(body))
-    assert (found["live"], found["name"], [run["run"] for run in found["runs"]]) == (True, "sweep", ["a"])
-    assert abs(found["read"] - time.time()) < 60
+    assert (found["name"], [run["run"] for run in found["runs"]]) == ("sweep", ["a"])
     assert found == payload(one)  # without gzip
     for path in ("/a/config.json", "/../sweep", "/payload"):
         assert ask(one, path)[0].status == 404
