@@ -80,10 +80,8 @@ def test_the_verdict_names_its_number_and_what_to_copy(shared):
     assert payloads.VERDICTS["vanishing"]["rule"] in told
     page.page.locator(".remedies button").first.click()
     page.page.wait_for_selector("text=Copied")
-    assert (
-        page.page.evaluate("navigator.clipboard.readText()")
-        == f"cell=lstm gate_bias=chrono gate_bias.longest={of(sweep, name)['T']}"
-    )
+    copied = f"cell=lstm gate_bias=chrono gate_bias.longest={of(sweep, name)['T']}"
+    assert page.page.evaluate("navigator.clipboard.readText()") == copied
     page.page.evaluate("rnnlab.change({ focus: 'r7' })")
     assert "No verdict yet" in page.page.inner_text("#verdict")
 
