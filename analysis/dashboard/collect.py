@@ -15,7 +15,7 @@ from analysis.statistics.measures import LOSSES
 from analysis.statistics.verdict import REMEDIES, RULES
 from analysis.tables import DIRECTIONS, PARTS, SCALES
 
-LABELS = {"task.length": "T"}
+LABELS = {"task.length": "T", "name": "experiment"}
 
 Stamp = tuple[tuple[str, int, int], ...]
 Progress = Callable[[int, int], None]

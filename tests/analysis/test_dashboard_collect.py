@@ -195,6 +195,7 @@ def test_experiments_and_scales_that_are_mixed_become_axes(tmp_path, fabricate):
     config.write_text(config.read_text().replace('"name": "horizon"', '"name": "other"'))
     found = collected(tmp_path / "mixed")
     assert [axis["name"] for axis in found["axes"]] == ["name", "scale"]
+    assert found["axes"][0]["label"] == "experiment"
     assert found["axes"][1]["values"] == ["smoke", "laptop"]
     alone = collected(tmp_path / "mixed", scale="smoke")
     assert [run["run"] for run in alone["runs"]] == ["b"]

@@ -71,6 +71,7 @@ def test_an_odd_sweep_is_drawn_or_says_why_it_is_not(opened, which):
     if which == "one run":
         (alone,) = (row for row in page.data("curves") if row["kind"] == "alone")  # a line of one point shows nothing
         assert (alone["step"], alone["y"]) == (0, 0.7)
+        assert [page.page.is_visible(field) for field in ("#map-against", "#horizon-against", "#curve")] == [0, 0, 1]
     if which == "nasty":
         page.page.mouse.move(*page.pixel("curves", "points", "step", "y", kind="point"))
         assert NASTY in page.page.inner_text("#tooltip")
