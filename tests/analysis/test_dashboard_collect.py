@@ -217,6 +217,17 @@ def test_predictions_of_theory_are_passed_on(tmp_path, fabricate):
     assert run["predicted"] == {"horizon": 52, "decay_per_step": -0.0577}
 
 
+def test_an_encoder_is_judged_by_its_own_length(tmp_path, fabricate):
+    path = fabricate.run(tmp_path / "sweep", "a", T=70, slopes=(-0.12, -0.12), outcome="stuck")  # horizon 25
+    assert collected(tmp_path / "sweep")["runs"][0]["verdict"]["name"] == "vanishing"  # of 70 steps
+    with np.load(path / "profiles.npz") as data:
+        arrays = dict(data)
+    arrays["log10_norm"][..., 40:] = np.nan  # it ends there
+    np.savez(path / "profiles.npz", **arrays)
+    verdict = collected(tmp_path / "sweep")["runs"][0]["verdict"]
+    assert (verdict["name"], verdict["number"], verdict["threshold"]) == ("healthy", 25, 20)
+
+
 def test_a_long_curve_keeps_its_ends_and_its_extremes():
     random = np.random.default_rng(0)
     values = dict(enumerate(random.normal(size=5000).round(3).tolist()))

@@ -165,7 +165,10 @@ def test_a_port_that_is_taken_is_refused_or_left_for_the_next(tmp_path, monkeypa
 def test_ctrl_c_ends_it_without_a_word(tmp_path, fabricate):
     fabricate.run(tmp_path / "sweep", "a")
     line = [sys.executable, "-m", "analysis.dashboard", "sweep", "--outputs", str(tmp_path), "--serve", "--port", "0"]
-    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A suite that runs in the background of a shell ignores Ctrl-C, and so would this.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(line, cwd=ROOT, **pipes, **heard) as process:
         try:
             said = process.stdout.readline()
             assert "http://127.0.0.1:" in said
