@@ -34,6 +34,9 @@ def folder_of(outputs: Path, name: str) -> Path:
     for found in (folder, Path(name)):
         if is_experiment(found):
             return found
+    if Path(name).is_dir():
+        inside = [path.name for path in sorted(Path(name).iterdir()) if is_experiment(path)]
+        raise ValueError(f"{Path(name)} holds no runs" + (f", but {', '.join(inside)}: name one" if inside else ""))
     if not outputs.is_dir():
         raise ValueError(f"there is no folder {outputs}: name the one with the runs with --outputs")
     others = sorted(path.name for path in outputs.iterdir() if is_experiment(path))

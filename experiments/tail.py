@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from analysis.statistics.names import nearness
+
 BYTES = 2**16  # that are read first; eight and sixty-four times as many if no probe is in there
 WINDOW = 50  # logged rows over which a rate is taken
 HORIZON = re.compile(r"adjoint/L(\d+)/(\w+)/(\w+)/horizon")
@@ -75,7 +77,7 @@ class Tail:
     def _probed(self, row: Mapping[str, Any]) -> None:
         layers = [match for match in map(HORIZON.fullmatch, row) if match]
         if layers:
-            first = min(layers, key=_nearness)[0]
+            first = min(layers, key=lambda match: nearness(int(match[1]), match[2], match[3]))[0]
             self.horizon, self.censored = float(row[first]), row.get(f"{first}_censored") == 1
 
     def rate(self) -> float | None:
@@ -83,12 +85,6 @@ class Tail:
             return None
         (first, start), (last, end) = self.points[0], self.points[-1]
         return (last - first) / (end - start) if end > start else None
-
-
-def _nearness(match: re.Match) -> tuple:
-    """Recurrent layers before feed-forward ones, from the input to the output, forward before backward, h first."""
-    layer, direction, part = match.groups()
-    return direction in ("input", "output"), int(layer), direction != "forward", part != "h", part
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

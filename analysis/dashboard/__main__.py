@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("name", help="of the experiment, or the path of a folder with runs")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where experiments lie (outputs)")
-    parser.add_argument("--out", type=Path, help="the file to write; dashboards/NAME.html by default")
+    parser.add_argument("--out", type=Path, help="the file to write, or its folder; dashboards/NAME.html by default")
     parser.add_argument("--scale", choices=tables.SCALES, help="only runs of this scale")
     parser.add_argument("--serve", action="store_true", help="on http://127.0.0.1, read again while the sweep runs")
     parser.add_argument("--port", type=int, help=f"of --serve: 0 takes any; the first free one from {PORT} by default")
@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _serve(collector, options.port)
         payload = collector.payload()
         out = options.out or Path("dashboards") / payload["name"]
+        out = out / payload["name"] if options.out and out.is_dir() else out
         print(*cli.write(out.with_suffix("") if out.suffix == ".html" else out, {"html": html(payload)}))
         return 0
     except ValueError as error:

@@ -1,7 +1,6 @@
 """A folder of runs -> the payload of the dashboard."""
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from analysis import tables
 from analysis.dashboard.one import Profiles, Run, finite, quietly, read_profiles, read_run
 from analysis.folders import FILES, no_runs
 from analysis.statistics.aggregate import axes
-from analysis.statistics.measures import LOSSES, higher_is_better
+from analysis.statistics.measures import LOSSES
 from analysis.statistics.verdict import REMEDIES, RULES
 from analysis.tables import DIRECTIONS, PARTS, SCALES
 
-FORMAT = 1
-LABELS = {"task.length": "T"}
+LABELS = {"task.length": "T", "name": "experiment"}
 
 Stamp = tuple[tuple[str, int, int], ...]
 Progress = Callable[[int, int], None]
@@ -66,7 +64,7 @@ class Collector:
         """What the last `refresh` found, as the page draws it.
 
         Args:
-            live: it will be asked for again: `read` holds the time, and having no run yet is no error.
+            live: it will be asked for again, and having no run yet is no error.
 
         Raises:
             ValueError: there is no run to show, and it is not live.
@@ -79,8 +77,7 @@ class Collector:
         if not runs and not live:
             first = next((f" ({name}: {reason})" for name, reason in self.left_out.items()), "")
             raise ValueError(no_runs(self.folder) + first)
-        about = {"format": FORMAT, "name": self.folder.resolve().name, "live": live}
-        return {**about, "read": round(time.time()) if live else None, **drawn(runs), "left_out": self.left_out}
+        return {"name": self.folder.resolve().name, **drawn(runs), "left_out": self.left_out}
 
     def _read(self, path: Path) -> bool:
         """Whether the run is another than before."""
@@ -142,7 +139,6 @@ def drawn(runs: list[Run]) -> dict[str, Any]:
         "common": common,
         "loss": next((name for name in LOSSES if any(name in row for row in rows)), LOSSES[0]),
         "metric": metric,
-        "best": "high" if higher_is_better(metric) else "low",
         "verdicts": verdicts,
         "series": [{"layer": layer, "direction": direction, "part": part} for layer, direction, part in known],
         "runs": found,

@@ -12,7 +12,8 @@ import numpy as np
 from analysis import tables
 from analysis.dashboard import profiles
 from analysis.folders import left_out
-from analysis.statistics.verdict import Scalars, Verdict, by_name, nearest, verdict
+from analysis.statistics.names import nearest
+from analysis.statistics.verdict import Scalars, Verdict, by_name, verdict
 
 POINTS = 100  # of a curve
 DIGITS = 4  # of a number on it

@@ -10,7 +10,6 @@ else bins are fine near the loss of their series and grow with the lag.
 """
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,20 +138,18 @@ def fitted(steps: int, series: int, T: int, budget: int = BUDGET) -> tuple[np.nd
     return np.unique(np.linspace(0, steps - 1, max(kept, min(steps, 2))).round().astype(int)), bins
 
 
-def packed(arrays: Arrays, known: Sequence[tuple[int, str, str]] | None = None, budget: int = BUDGET) -> dict[str, Any]:
+def packed(arrays: Arrays, budget: int = BUDGET) -> dict[str, Any]:
     """The part `profiles` of a run in the payload; `coarse` says in words what was left out to keep it small.
 
-    Args:
-        known: the series of the sweep, into which `of` points; those of this run if None.
+    `of` points into the series of the run.
     """
     n, S, T = arrays.log10.shape
     kept, count = fitted(n, S, T, budget)
     finite = arrays.log10[np.isfinite(arrays.log10)]
     floor = float(finite.max()) - FLOOR if len(finite) else -np.inf
-    known = arrays.series if known is None else known
     bins: list[dict[str, list[int]]] = []
     series = []
-    for s, name in enumerate(arrays.series):
+    for s in range(S):
         log10, nonfinite = arrays.log10[kept, s], arrays.nonfinite[kept, s]
         here = ~(np.isnan(log10) & (nonfinite == 0)).all(0)
         first, last = time_bins(arrays.lag[s], here, count)
@@ -161,7 +158,7 @@ def packed(arrays: Arrays, known: Sequence[tuple[int, str, str]] | None = None, 
             bins.append(one)
         low, high, codes = quantised(binned(log10, nonfinite, first), floor)
         text = base64.b64encode(codes.tobytes()).decode()
-        series.append({"of": known.index(name), "bins": bins.index(one), "low": low, "high": high, "codes": text})
+        series.append({"of": s, "bins": bins.index(one), "low": low, "high": high, "codes": text})
     coarse = None
     if len(kept) < n or count < min(T, BINS):
         coarse = f"{len(kept)} of {n} probed steps, {count} time bins"

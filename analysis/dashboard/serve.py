@@ -50,9 +50,8 @@ class Source:
 
     def _packed(self) -> tuple[bytes, str]:
         payload = self._collector.payload(live=True)
-        drawn = json.dumps({**payload, "read": None}, allow_nan=False)
-        text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        return gzip.compress(text.encode(), compresslevel=5, mtime=0), hashlib.sha256(drawn.encode()).hexdigest()[:16]
+        text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+        return gzip.compress(text, compresslevel=5, mtime=0), hashlib.sha256(text).hexdigest()[:16]
 
     def _say(self, error: str) -> None:
         if error != self._error:
@@ -126,8 +125,10 @@ def server(port: int | None, page: str, source: Source) -> Server:
         port: 0 takes a free one, None the first free one from `PORT` on.
 
     Raises:
-        ValueError: the port is taken, or may not be used.
+        ValueError: the port is taken, may not be used, or is none.
     """
+    if port is not None and not 0 <= port < 2**16:
+        raise ValueError(f"--port needs one from 0 to {2**16 - 1}, got {port}")
     tried = range(PORT, PORT + TRIES) if port is None else [port]
     for one in tried:
         try:

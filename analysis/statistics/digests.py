@@ -6,7 +6,6 @@ last. They are measured in the run; here they are only collected and summarised.
 """
 
 import math
-import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.intervals import trim
+from analysis.statistics.names import NAME, nearness
 
 INIT, TRAINED = "init", "trained"
 COLUMNS = ("decay_per_step", "half_life", "horizon", "horizon_censored", "log10_ratio")
-FEED_FORWARD = ("input", "output")
-NAME = re.compile(r"adjoint/L(\d+)/(forward|backward|input|output)/(\w+)/(\w+)")
 SERIES = ["run", "layer", "direction", "part", "stage"]
 
 
@@ -51,17 +49,10 @@ def nearest(found: pd.DataFrame) -> pd.DataFrame:
 
     Forward comes before backward, and the part h before the others. The rows are one per run and stage.
     """
-    rank = pd.DataFrame(
-        {
-            "feed-forward": found["direction"].isin(FEED_FORWARD),
-            "layer": found["layer"],
-            "direction": found["direction"] != "forward",
-            "part": found["part"] != "h",
-            "name": found["part"],
-        }
-    )
-    first = rank.sort_values(list(rank)).index
-    return found.loc[first].drop_duplicates(["run", "stage"]).sort_values(["run", "stage"], ignore_index=True)
+    series = zip(found["layer"], found["direction"], found["part"], strict=True)
+    rank = [nearness(*one) for one in series]
+    first = found.iloc[sorted(range(len(rank)), key=rank.__getitem__)].drop_duplicates(["run", "stage"])
+    return first.sort_values(["run", "stage"], ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.statistics.digests import NAME
+from analysis.statistics.names import FEED_FORWARD, NAME, nearest
 
 EXPLODED = 3.0  # decades between the ends of the sequence
 CLIPPED = 0.5  # of the logged steps
@@ -121,20 +121,6 @@ def by_name(rows: Iterable[tuple[int, str, float]]) -> dict[str, dict[int, float
     return {name: dict(sorted(of.items())) for name, of in found.items()}
 
 
-def nearest(names: Iterable[str]) -> str | None:
-    """`adjoint/LAYER/DIRECTION/PART` of the recurrent layer nearest to the input; forward and h go first.
-
-    Feed-forward layers only if there is no other; None if nothing was probed.
-    """
-    found = {match[0].rpartition("/")[0]: match for name in names if (match := NAME.fullmatch(name))}
-
-    def order(head: str) -> tuple:
-        layer, direction, part, _ = found[head].groups()
-        return direction in ("input", "output"), int(layer), direction != "forward", part != "h", part
-
-    return min(found, key=order, default=None)
-
-
 def verdict(scalars: Scalars, T: int | None, outcome: str | None = None) -> Verdict | None:
     """The verdict on a run, finished or not; None where nothing was probed yet, or the loss has no gradient any more.
 
@@ -209,7 +195,7 @@ def _vanishing(scalars: Scalars, head: str, T: int | None) -> Verdict | None:
 
 def _recurrent(name: str, digest: str) -> bool:
     match = NAME.fullmatch(name)
-    return match is not None and match[4] == digest and match[2] not in ("input", "output")
+    return match is not None and match[4] == digest and match[2] not in FEED_FORWARD
 
 
 def _place(name: str) -> str:

@@ -152,15 +152,11 @@ def payload(runs: list[dict], axes: list[tuple[str, str]], series: list[dict], *
             {"name": name, "label": label, "numeric": numeric, "values": sorted(values, key=None if numeric else str)}
         )
     return {
-        "format": 1,
         "name": "horizon",
-        "live": False,
-        "read": None,
         "axes": described,
         "common": {"optimizer": "adam", "optimizer.lr": 0.003, "batch": 32, "network.hidden": 64},
         "loss": "test/loss",
         "metric": "test/error",
-        "best": "low",
         "verdicts": VERDICTS,
         "series": series,
         "runs": runs,

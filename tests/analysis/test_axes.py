@@ -67,6 +67,8 @@ def test_the_folder_of_an_experiment_is_found_by_name_or_path(tmp_path, fabricat
         folder_of(outputs, "gain")
     with pytest.raises(ValueError, match=r"no runs in .*empty: there is begun, gains$"):
         folder_of(outputs, "empty")
+    with pytest.raises(ValueError, match=r"^outputs holds no runs, but begun, gains: name one$"):
+        folder_of(outputs, "outputs")
     with pytest.raises(ValueError, match=r"there is none$"):
         folder_of(outputs / "empty", "x")
     with pytest.raises(ValueError, match=r"there is no folder .*elsewhere: name the one with the runs with --outputs"):

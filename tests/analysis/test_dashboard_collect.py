@@ -59,7 +59,7 @@ def test_axes_are_what_varies_and_common_is_what_does_not(sweep):
 
 def test_numbers_are_those_of_the_record(sweep):
     found = collected(sweep)
-    assert (found["loss"], found["metric"], found["best"]) == ("validation/loss", "validation/error", "low")
+    assert (found["loss"], found["metric"]) == ("validation/loss", "validation/error")
     runs = by_id(found)
     forgets = runs["forgets"]
     assert (forgets["outcome"], forgets["loss"], forgets["metric"], forgets["T"]) == ("stuck", 0.9, 0.9, 50)
@@ -195,6 +195,7 @@ def test_experiments_and_scales_that_are_mixed_become_axes(tmp_path, fabricate):
     config.write_text(config.read_text().replace('"name": "horizon"', '"name": "other"'))
     found = collected(tmp_path / "mixed")
     assert [axis["name"] for axis in found["axes"]] == ["name", "scale"]
+    assert found["axes"][0]["label"] == "experiment"
     assert found["axes"][1]["values"] == ["smoke", "laptop"]
     alone = collected(tmp_path / "mixed", scale="smoke")
     assert [run["run"] for run in alone["runs"]] == ["b"]
@@ -216,6 +217,17 @@ def test_predictions_of_theory_are_passed_on(tmp_path, fabricate):
     assert run["predicted"] == {"horizon": 52, "decay_per_step": -0.0577}
 
 
+def test_an_encoder_is_judged_by_its_own_length(tmp_path, fabricate):
+    path = fabricate.run(tmp_path / "sweep", "a", T=70, slopes=(-0.12, -0.12), outcome="stuck")  # horizon 25
+    assert collected(tmp_path / "sweep")["runs"][0]["verdict"]["name"] == "vanishing"  # of 70 steps
+    with np.load(path / "profiles.npz") as data:
+        arrays = dict(data)
+    arrays["log10_norm"][..., 40:] = np.nan  # it ends there
+    np.savez(path / "profiles.npz", **arrays)
+    verdict = collected(tmp_path / "sweep")["runs"][0]["verdict"]
+    assert (verdict["name"], verdict["number"], verdict["threshold"]) == ("healthy", 25, 20)
+
+
 def test_a_long_curve_keeps_its_ends_and_its_extremes():
     random = np.random.default_rng(0)
     values = dict(enumerate(random.normal(size=5000).round(3).tolist()))
@@ -235,6 +247,8 @@ def test_a_long_curve_keeps_its_ends_and_its_extremes():
         (["sweep", "--scale", "paper"], "has no run of scale paper; there are: laptop"),
         (["sweep", "--out", "x.html", "--serve"], "--out needs a page that is written"),
         (["sweep", "--port", "1"], "--port needs --serve"),
+        (["sweep", "--serve", "--port", "65536"], "--port needs one from 0 to 65535, got 65536"),
+        (["sweep", "--out", "/dev/null/x.html"], "cannot be written"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_a_line(sweep, arguments, message, capsys):

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -67,8 +66,7 @@ def test_it_gives_the_page_and_the_payload_and_nothing_else(tmp_path, fabricate,
     answer, body = ask(one, "/payload.json", Accept_Encoding="gzip, br")
     assert answer.headers["Content-Encoding"] == "gzip"
     found = json.loads(gzip.decompress(body))
-    assert (found["live"], found["name"], [run["run"] for run in found["runs"]]) == (True, "sweep", ["a"])
-    assert abs(found["read"] - time.time()) < 60
+    assert (found["name"], [run["run"] for run in found["runs"]]) == ("sweep", ["a"])
     assert found == payload(one)  # without gzip
     for path in ("/a/config.json", "/../sweep", "/payload"):
         assert ask(one, path)[0].status == 404
@@ -167,7 +165,10 @@ def test_a_port_that_is_taken_is_refused_or_left_for_the_next(tmp_path, monkeypa
 def test_ctrl_c_ends_it_without_a_word(tmp_path, fabricate):
     fabricate.run(tmp_path / "sweep", "a")
     line = [sys.executable, "-m", "analysis.dashboard", "sweep", "--outputs", str(tmp_path), "--serve", "--port", "0"]
-    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A suite that runs in the background of a shell ignores Ctrl-C, and so would this.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(line, cwd=ROOT, **pipes, **heard) as process:
         try:
             said = process.stdout.readline()
             assert "http://127.0.0.1:" in said

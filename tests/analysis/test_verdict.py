@@ -8,7 +8,8 @@ from hydra import compose, initialize_config_dir
 
 from analysis import tables
 from analysis.statistics import digests
-from analysis.statistics.verdict import REMEDIES, RULES, by_name, nearest, verdict
+from analysis.statistics.names import nearest
+from analysis.statistics.verdict import REMEDIES, RULES, by_name, verdict
 from experiments.build import build
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -1,4 +1,5 @@
-// One chart: a specification of analysis/charts, filled, compiled and drawn when it comes into view.
+// One chart: a specification of analysis/charts, filled, compiled and drawn when it comes into view. What was drawn once
+// is kept up to date out of view too, so that nobody scrolls, prints or copies into what the sweep was.
 
 const SPECS = JSON.parse(byId("charts").textContent);
 const charts = new Map();
@@ -36,8 +37,8 @@ function chart(id, reads, draw) {
   };
   charts.set(id, entry);
   new IntersectionObserver(
-    ([seen]) => {
-      entry.visible = seen.isIntersecting;
+    (seen) => {
+      entry.visible = seen.at(-1).isIntersecting; // several while the browser was busy: the last one holds
       if (entry.visible) flush();
     },
     { rootMargin: "150px" },
@@ -59,14 +60,32 @@ function kept(make) {
 }
 
 let waiting = false;
+let idle = false;
+const whenIdle = window.requestIdleCallback ?? ((call) => setTimeout(call, 100)); // Safari has none
 
-/** Draw what is in view and out of date, once for all changes of this frame. */
+/** Draw what is in view and out of date, once for all changes of this frame; the rest when there is time for it. */
 function flush() {
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => {
     waiting = false;
-    for (const entry of charts.values()) if (entry.dirty && entry.visible && state.payload) render(entry);
+    if (!state.payload) return;
+    for (const entry of charts.values()) if (entry.dirty && entry.visible) render(entry);
+    later();
+  });
+}
+
+const stale = () => [...charts.values()].find((entry) => entry.dirty && entry.drawing);
+
+/** One chart out of view at a time. */
+function later() {
+  if (idle || !stale()) return;
+  idle = true;
+  whenIdle(() => {
+    idle = false;
+    const entry = stale();
+    if (entry) render(entry);
+    later();
   });
 }
 

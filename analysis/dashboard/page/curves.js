@@ -26,7 +26,7 @@ function smoothed(steps, values, width) {
   });
 }
 
-/** Rows of one curve: the line, the faint raw one behind a smoothed one, and where it stops being a number. */
+/** Rows of one curve: the line, the faint raw one behind a smoothed one, numbers that no line reaches, and its end. */
 function curveRows(run, look) {
   const [steps, values] = run.curves[state.curve];
   const log = state.curveLog;
@@ -42,6 +42,7 @@ function curveRows(run, look) {
     add("line", i, mean[i]);
     if (reach) add("raw", i, usable[i]);
     if (usable[i] !== null) add("point", i, mean[i]);
+    if (usable[i] !== null && (usable[i - 1] ?? usable[i + 1] ?? null) === null) add("alone", i, mean[i]);
     if (usable[i] !== null && i + 1 < steps.length && values[i + 1] === null) add("end", i, mean[i]);
   }
   return rows;

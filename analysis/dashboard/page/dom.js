@@ -18,13 +18,14 @@ function element(tag, attributes = {}, ...children) {
 const pairs = (rows) =>
   element("dl", {}, ...rows.flatMap(([term, text]) => [element("dt", {}, term), element("dd", {}, String(text))]));
 
-/** Give a select these options, [value, text], and the value. */
+/** Give a select these options, [value, text], and the value; one without a choice is not shown. */
 function choose(select, options, value) {
   const before = [...select.options].map((option) => [option.value, option.text]);
   if (JSON.stringify(before) !== JSON.stringify(options)) {
     select.replaceChildren(...options.map(([name, text]) => element("option", { value: name }, text)));
   }
   select.value = value ?? "";
+  select.closest("label").hidden = options.length === 0;
 }
 
 const SHAPES = {

@@ -53,6 +53,12 @@ function labelOf(run, axes) {
   return parts.length ? parts.map(([label, value]) => `${label}=${setting(value)}`).join(" ") : run.run;
 }
 
+/** NAME=VALUE, or a word by itself, which says what it is a value of. */
+function told(axis, value) {
+  const bare = !axis.numeric && typeof value === "string" && /^[a-z]\w{2,}$/i.test(value) && value !== "none";
+  return bare ? value : `${axis.label}=${setting(value)}`;
+}
+
 /** What tells a run from the others that are drawn: the settings in which they differ. */
 function shortLabel(run, others, axes) {
   const differ = axes.map((_, i) => new Set(others.map((each) => setting(each.settings[i]))).size > 1);
@@ -60,7 +66,7 @@ function shortLabel(run, others, axes) {
   return (
     axes
       .flatMap((axis, i) =>
-        differ[i] && run.settings[i] !== null ? [`${axis.label}=${setting(run.settings[i])}`] : [],
+        differ[i] && run.settings[i] !== null ? [told(axis, run.settings[i])] : [],
       )
       .join(" ") || run.run
   );

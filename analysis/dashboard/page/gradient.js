@@ -12,7 +12,7 @@ function whyNoProfile() {
 }
 
 function facetHeight(count, steps) {
-  const [least, most] = count === 1 ? [190, 320] : count <= 3 ? [130, 200] : [100, 130];
+  const [least, most] = count === 1 ? [270, 360] : count <= 3 ? [150, 220] : [110, 140];
   return Math.round(Math.min(Math.max(steps * 16, least), most));
 }
 

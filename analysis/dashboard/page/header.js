@@ -45,7 +45,8 @@ function live(found, error = null) {
   const lamp = byId("live");
   lamp.hidden = !found;
   lamp.classList.toggle("lost", error !== null);
-  lamp.textContent = error ?? "live";
+  const words = error ?? "live";
+  if (lamp.textContent !== words) lamp.textContent = words; // it is read aloud when it changes
 }
 
 function startHeader() {

@@ -36,6 +36,7 @@ function show(payload) {
   const first = state.payload === null;
   const columns = columnsOf(payload);
   const order = payload.axes.map((axis) => ({ column: axis.name, descending: false }));
+  const series = state.series?.map((of) => seriesName(state.payload.series[of])); // their places may be others now
   state.payload = { ...payload, runs: sorted(payload.runs, order, columns) };
   const ids = new Set(payload.runs.map((run) => run.run));
   const untouched = first || (state.selected.size === 0 && wasEmpty);
@@ -43,7 +44,11 @@ function show(payload) {
   const wanted = untouched
     ? spread(state.payload.runs, FIRST).map((run) => run.run)
     : [...state.selected.keys()].filter((id) => ids.has(id));
-  Object.assign(state, bearable(state.payload), { selected: selection(wanted), columns });
+  Object.assign(state, bearable(state.payload), {
+    selected: selection(wanted),
+    columns,
+    series: series ? [...payload.series.keys()].filter((of) => series.includes(seriesName(payload.series[of]))) : null,
+  });
   for (const listener of listeners) listener(new Set(["payload", "columns", "focus", "selected", "curve"]));
 }
 

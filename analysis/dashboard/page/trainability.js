@@ -62,10 +62,21 @@ function whyNoMap({ T, others }) {
 }
 
 const TEXT = 15;
-const PLOT = 240; // pixels: a line of text, and the height of the map without its axis
+const CHARACTER = 7.5; // pixels: a line of text and, bold, a character of it
+const PLOT = 240; // height of the map without its axis
+const BESIDE = 62; // width of that axis and of the rims
 
-/** Whether there is room for text in a tile of that height. */
-const roomy = ({ low, high }, domain) => (PLOT * Math.log(high / low)) / Math.log(domain[1] / domain[0]) > TEXT;
+/** What of the text of a tile there is room for: all, without the letter of the outcome, or nothing. */
+function written({ low, high, text }, domain, width) {
+  if ((PLOT * Math.log(high / low)) / Math.log(domain[1] / domain[0]) <= TEXT) return "";
+  return [text, text.split(" ")[0]].find((each) => each.length * CHARACTER + 6 < width) ?? "";
+}
+
+/** Black or white, whichever stands out more from rgb(...). */
+function inkOn(colour) {
+  const linear = colour.match(/\d+/g).map((part) => (part / 255) ** 2.2);
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18 ? "#000" : "#fff";
+}
 
 function tileColour({ outcome, share: solved }) {
   if (outcome !== "mixed") return outcomeColour(outcome);
@@ -171,7 +182,7 @@ function mapTip(axis, datum) {
   ];
 }
 
-function drawTrainability() {
+function drawTrainability(width) {
   byId("trainability-key").replaceChildren();
   const axes = mapAxes();
   const reason = whyNoMap(axes);
@@ -183,10 +194,11 @@ function drawTrainability() {
   const domain = mapDomain(edges, lines);
   const horizons = lines.map((point) => within(point, domain));
   mapKey(tiles, horizons);
-  const looks = (each) => ({
-    colour: resolved(tileColour(each)),
-    ink: each.outcome === "mixed" ? css("text") : "#000",
-  });
+  const column = (width - BESIDE) / axis.values.length;
+  const looks = (each) => {
+    const colour = resolved(tileColour(each));
+    return { colour, ink: inkOn(colour), written: written(each, domain, column) };
+  };
   return {
     spec: "trainability",
     values: {
@@ -202,7 +214,7 @@ function drawTrainability() {
       angle: axis.values.length > 6 ? -35 : 0,
     },
     data: {
-      tiles: tiles.map((each) => ({ ...each, ...looks(each), written: roomy(each, domain) ? each.text : "" })),
+      tiles: tiles.map((each) => ({ ...each, ...looks(each) })),
       horizons,
     },
     summary: mapSummary(axis, axes.T, tiles),

@@ -14,8 +14,12 @@ async function copy(text) {
   }
 }
 
-function remedy({ text, try: overrides }) {
-  if (!overrides) return element("li", {}, element("span", {}, text));
+/** Overrides as they can be run: `=T` stands for the length of this run. */
+const ready = (overrides, { T }) => overrides.replace(/=T(?=\s|$)/g, T ? `=${T}` : "=T");
+
+function remedy({ text, try: general }, run) {
+  if (!general) return element("li", {}, element("span", {}, text));
+  const overrides = ready(general, run);
   const button = element("button", { type: "button", "aria-label": `copy ${overrides}` }, "Copy");
   button.addEventListener("click", async () => {
     await copy(overrides);
@@ -55,10 +59,11 @@ function verdictPanel() {
   const { verdict } = run;
   const about = verdict && state.payload.verdicts?.[verdict.name];
   if (!verdict) {
-    const words =
-      run.outcome === "failed"
-        ? "No verdict: the run failed."
-        : "No verdict yet: the run has not been probed to its end.";
+    const why = {
+      failed: "No verdict: the run failed.",
+      running: "No verdict yet: the run is under way, and has not been probed.",
+    };
+    const words = why[run.outcome] ?? "No verdict: nothing was probed, or no gradient arrived.";
     return host.replaceChildren(
       element("p", { class: "word" }, "–"),
       failure ?? "",
@@ -78,7 +83,7 @@ function verdictPanel() {
     about?.rule ? element("p", { class: "rule" }, about.rule) : "",
     facts(run),
     remedies.length ? element("h3", {}, "Commonly tried") : "",
-    remedies.length ? element("ul", { class: "remedies" }, ...remedies.map(remedy)) : "",
+    remedies.length ? element("ul", { class: "remedies" }, ...remedies.map((each) => remedy(each, run))) : "",
   );
 }
 

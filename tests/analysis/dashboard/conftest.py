@@ -1,4 +1,4 @@
-"""One browser per module: while it is there, an event loop runs that tests of others could not bear."""
+"""One browser for these modules: while it is there, an event loop runs that tests of others could not bear."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from tests.analysis import payloads
 from tests.analysis.dashboard.browsing import CHROMIUM, Opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
@@ -40,7 +40,7 @@ def opened(browser, tmp_path) -> Iterator[Callable[..., Opened]]:
         assert [url for url in found.requests if not url.startswith("data:")] == [address]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared(browser, tmp_path_factory) -> Iterator[tuple[Opened, dict]]:
     """One page for tests that set all that they read."""
     file = tmp_path_factory.mktemp("page") / "shared.html"

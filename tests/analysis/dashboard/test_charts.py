@@ -1,6 +1,7 @@
 """The charts: each draws the numbers of the payload, and what one does in it arrives."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -82,6 +83,9 @@ def test_sliding_shows_the_profile_of_the_payload_at_that_step(shared):
     page.select("r30", "r0")
     page.page.evaluate("rnnlab.change({ focus: 'r30', across: 'lag', step: Infinity })")
     page.look_at("profile")
+    key = page.page.locator("#profile-key button")
+    assert key.all_inner_texts() == ["T=1000 lstm", "T=64 elman"]  # in what they differ: not in depth and seed
+    assert "seed=0" in key.first.get_attribute("title")
     quantum = 30 / payloads.LEVELS / 2
     slider = page.page.locator("#step")
     for at in (5, 4, 3):
@@ -176,6 +180,7 @@ def test_the_trainability_map_counts_the_solved_and_draws_the_horizon_over_them(
         solved = sum(run["outcome"] == "solved" for run in finished)
         assert tile["text"].split()[0] == f"{solved}/{len(finished)}"
         assert {run["run"] for run in here} == set(tile["runs"])
+        assert tile["written"] == tile["text"]
     for kind, value in (
         ("measured", lambda r: r["init"]["horizon"]),
         ("predicted", lambda r: r["predicted"]["horizon"]),
@@ -186,6 +191,33 @@ def test_the_trainability_map_counts_the_solved_and_draws_the_horizon_over_them(
         assert point["horizon"] == pytest.approx(middle)
     page.page.mouse.click(*page.pixel("trainability", "tiles", "x", "T", x=1, T=200))
     assert set(page.state("selected")) == ids(sweep, lambda run: run["T"] == 200 and run["settings"][2] == 2)
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """Of sRGB in [0, 255], as WCAG 2.2 defines it."""
+    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (part / 255 for part in colour))
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_on_a_tile_can_be_read(shared, theme):
+    page, _ = shared
+    page.page.fill("#filter", "")
+    page.page.evaluate("(theme) => rnnlab.change({ theme, mapAgainst: 'cell' })", theme)
+    page.look_at("trainability")
+    seen = set()
+    for tile in page.data("trainability", "tiles"):
+        ground = tuple(map(int, re.findall(r"\d+", tile["colour"])))
+        ink = {"#000": (0, 0, 0), "#fff": (255, 255, 255)}[tile["ink"]]
+        assert contrast(ink, ground) >= 4.5, tile["colour"]
+        seen.add(tile["outcome"])
+    assert {"solved", "mixed"} <= seen
+    page.page.evaluate("rnnlab.change({ theme: 'auto' })")
 
 
 def test_a_median_of_lower_bounds_is_one(opened):
@@ -227,6 +259,12 @@ def test_a_brush_on_an_axis_selects_the_runs_that_pass_there(shared):
     cell.press("Escape")
     page.settle()
     assert set(page.state("selected")) == ids(sweep, lambda run: run["T"] <= 200)
+    page.page.click("#unbrush")
+    loss = page.page.locator(".brush[data-axis=' loss']")
+    for _ in range(20):
+        loss.press("Shift+ArrowUp")  # to all of the axis, on which those without a loss have no place
+    page.settle()
+    assert set(page.state("selected")) == ids(sweep, lambda run: run["loss"] is not None)
     page.page.click("#unbrush")
     page.settle()
     assert strip.get_attribute("aria-valuetext") == "all"

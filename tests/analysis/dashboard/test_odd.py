@@ -29,6 +29,8 @@ def test_a_phone_shows_one_column_and_no_more_than_its_width(opened):
         "[...document.querySelectorAll('.card')].map((card) => card.getBoundingClientRect().left)"
     )
     assert len(set(lefts)) == 1
+    tiles = page.data("trainability", "tiles")
+    assert {tile["written"] for tile in tiles} <= {tile["text"].split()[0] for tile in tiles}
     page.page.set_viewport_size({"width": 900, "height": 1200})
     page.page.wait_for_function("document.querySelector('#curves canvas').clientWidth > 390")
 
@@ -36,6 +38,7 @@ def test_a_phone_shows_one_column_and_no_more_than_its_width(opened):
 def odd() -> dict[str, dict]:
     series = payloads.layers()
     solo = payloads.run("solo", [], 64, outcome="solved", seed=0, series=series)
+    solo["curves"] = {"train/loss": [[0], [0.7]]}
     failed = [payloads.run(f"f{s}", [s], 64, outcome="failed", seed=s, series=[]) for s in range(3)]
     bare = payloads.sweep(lengths=(64,), cells=("lstm",), depths=(1,), seeds=2)
     for run in bare["runs"]:
@@ -65,6 +68,10 @@ def test_an_odd_sweep_is_drawn_or_says_why_it_is_not(opened, which):
     for chart in CHARTS:
         drawn = page.page.locator(f"#{chart} canvas").count()
         assert drawn or len(page.page.inner_text(f"#{chart} .reason")) > 10, chart
+    if which == "one run":
+        (alone,) = (row for row in page.data("curves") if row["kind"] == "alone")  # a line of one point shows nothing
+        assert (alone["step"], alone["y"]) == (0, 0.7)
+        assert [page.page.is_visible(field) for field in ("#map-against", "#horizon-against", "#curve")] == [0, 0, 1]
     if which == "nasty":
         page.page.mouse.move(*page.pixel("curves", "points", "step", "y", kind="point"))
         assert NASTY in page.page.inner_text("#tooltip")
@@ -82,6 +89,8 @@ def server() -> Iterator[Any]:
         def do_GET(self) -> None:
             if self.path == "/":
                 return self.answer(200, dashboard.html(None).encode(), "text/html; charset=utf-8")
+            if found.down:
+                return self.answer(503, b"", "text/plain")
             body = json.dumps(found.payload).encode()
             tag = f'"{hashlib.sha256(body).hexdigest()}"'
             same = self.headers.get("If-None-Match") == tag
@@ -100,7 +109,7 @@ def server() -> Iterator[Any]:
 
     found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found.daemon_threads = True
-    found.payload, found.answers = payloads.payload([], [], [], live=True), []
+    found.payload, found.answers, found.down = payloads.payload([], [], []), [], False
     thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield found
@@ -116,7 +125,7 @@ def test_a_served_page_follows_the_sweep_and_keeps_what_was_chosen(browser, serv
     page.go(address)
     assert "No runs yet" in page.page.inner_text("#grid")
     assert page.page.inner_text("#live") == "live"
-    whole = payloads.sweep(live=True)
+    whole = payloads.sweep()
 
     def later(runs: int, seen: str) -> None:
         server.payload = whole | {"runs": whole["runs"][:runs]}
@@ -126,6 +135,12 @@ def test_a_served_page_follows_the_sweep_and_keeps_what_was_chosen(browser, serv
 
     later(20, "20")
     assert len(page.state("selected")) == 6  # nothing had been chosen while there was nothing to choose from
+    page.look_at("parallel")
+    assert page.page.inner_text("#parallel .summary").startswith("20 runs")
+    page.page.evaluate("rnnlab.change({ series: [0] })")
+    whole["series"].insert(0, {"layer": 0, "direction": "forward", "part": "a"})
+    for series in (one for run in whole["runs"] if run["profiles"] for one in run["profiles"]["series"]):
+        series["of"] += 1
     page.select("r3", "r5")
     page.page.evaluate("rnnlab.change({ focus: 'r5', step: 2, curve: 'grad/norm' })")
     page.page.fill("#filter", "cell=elman")
@@ -137,9 +152,19 @@ def test_a_served_page_follows_the_sweep_and_keeps_what_was_chosen(browser, serv
     assert set(page.shown()) == ids(whole, lambda run: run["settings"][1] == "elman")
     assert page.page.get_attribute("th[data-column=loss]", "aria-sort") == "ascending"
     assert page.page.evaluate("[document.getElementById('grid').scrollTop, scrollY]") == [60, 300]
+    assert page.state("series") == [1]  # the same one, which stands elsewhere now
+    page.page.wait_for_function("!rnnlab.charts.get('parallel').dirty")
+    assert page.page.inner_text("#parallel .summary").startswith("18 runs")  # out of view
     with page.page.expect_response(lambda answer: answer.status == 304):
         page.page.clock.fast_forward(3100)
-    page.page.close()
     assert page.complaints == []
+    server.down = True
+    page.page.clock.fast_forward(3100)
+    page.page.wait_for_selector("#live.lost >> text=no answer from the server")
+    assert len(page.shown()) == 18
+    server.down = False
+    page.page.clock.fast_forward(3100)
+    page.page.wait_for_function("document.getElementById('live').textContent === 'live'")
+    page.page.close()
     assert {url.removeprefix(address) for url in page.requests if not url.startswith("data:")} == {"", "payload.json"}
     assert 304 in server.answers

@@ -80,7 +80,8 @@ def test_the_verdict_names_its_number_and_what_to_copy(shared):
     assert payloads.VERDICTS["vanishing"]["rule"] in told
     page.page.locator(".remedies button").first.click()
     page.page.wait_for_selector("text=Copied")
-    assert page.page.evaluate("navigator.clipboard.readText()") == "cell=lstm gate_bias=chrono gate_bias.longest=T"
+    copied = f"cell=lstm gate_bias=chrono gate_bias.longest={of(sweep, name)['T']}"
+    assert page.page.evaluate("navigator.clipboard.readText()") == copied
     page.page.evaluate("rnnlab.change({ focus: 'r7' })")
     assert "No verdict yet" in page.page.inner_text("#verdict")
 
@@ -130,6 +131,8 @@ def test_all_of_it_is_reached_by_the_keyboard(opened):
     )
     for _ in range(60):
         press("Tab")
+        if page.page.evaluate(active) == "unbrush":
+            page.look_at("parallel")  # it came into view by this, and has its axes once it is drawn
     seen = set(page.page.evaluate("seen"))
     assert {"curve", "curve-log", "smoothing", "step", "across", "map-against", "horizon-against"} <= seen
     assert {"parallel-colour", "unbrush", "task.length", "cell", " loss"} <= seen
