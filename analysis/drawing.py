@@ -13,7 +13,7 @@ from analysis.selection import select
 from analysis.statistics.profiles import kept
 
 Tables = Mapping[str, pd.DataFrame | None]
-LAG_POINTS = (100, 50, 25, 12)  # of a curve, as many as fit into a kept table
+LAG_POINTS = (50, 25, 12)  # of a curve, as many as fit into a kept table
 
 
 def main(
