@@ -72,7 +72,7 @@ def map_table(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def map_figure(table: pd.DataFrame) -> Figure:
-    title = "at each $T$ the lines stand from left to right in this order"  # in grey, too
+    title = "at each $T$ from left to right in this order"  # in grey, too
     return figures.horizon_figure(table, x="sequence length $T$ (steps)", title=title, slots=True)
 
 

@@ -43,7 +43,8 @@ def horizon_figure(
     """
     table = complete(table)
     slots = not is_number(table["x"]) if slots is None else slots
-    look, values, joined = looks(table), order(table["x"]), is_number(table["x"])
+    look, values = looks(table), order(table["x"])
+    joined = is_number(table["x"]) and not slots  # in slots the lines of several cells would cross each other
     with style.look():
         if slots:
             markers = 2 * len(look) * len(values) * table["column"].nunique()
@@ -61,7 +62,7 @@ def horizon_figure(
                     at = [values.index(value) + beside for value in of_stage["x"]] if slots else of_stage["x"]
                     _points(axes, np.asarray(at, float), of_stage, one["color"], f"{key[0]} {stage}", joined)
                 _theory(axes, points, values if slots else None, one["color"], joined)
-        return made.finish(x, style.label("horizon"), _named(table, hue) + _marks(table), title)
+        return made.finish(x, style.label("horizon"), _named(table, hue) + _marks(table, joined), title)
 
 
 def _frame(axes: Axes, of_row: pd.DataFrame, values: list[Any], slots: bool) -> None:
@@ -129,8 +130,8 @@ def _named(table: pd.DataFrame, hue: str) -> list[Line2D]:
     return handles
 
 
-def _marks(table: pd.DataFrame) -> list[Any]:
-    dark = {"color": "0.35", "linewidth": 0.6}
+def _marks(table: pd.DataFrame, joined: bool) -> list[Any]:
+    dark = {"color": "0.35", "linewidth": 0.6 if joined else 0}
     marks = [Line2D([], [], marker="o", markerfacecolor="white", linestyle=":", label="at initialisation", **dark)]
     for outcome, marker in OUTCOMES.items():
         if outcome in set(table.loc[table["stage"] == TRAINED, "outcome"]):
