@@ -217,6 +217,26 @@ def test_predictions_of_theory_are_passed_on(tmp_path, fabricate):
     assert run["predicted"] == {"horizon": 52, "decay_per_step": -0.0577}
 
 
+def test_the_length_is_that_of_the_profiles_and_a_whole_setting_is_an_integer(tmp_path, fabricate):
+    task = {"_target_": "rnnlab.tasks.adding.Adding", "length": 30}
+    for name, gain in (("a", 1.0), ("b", 2), ("c", 0.5)):
+        fabricate.run(tmp_path / "sweep", name, T=40, init_values={"gain": gain}, settings={"task": task})
+    found = collected(tmp_path / "sweep")
+    assert {run["T"] for run in found["runs"]} == {40}  # what is counted in steps of the network
+    assert json.dumps([axis["values"] for axis in found["axes"]]) == "[[0.5, 1, 2]]"
+
+
+def test_a_warning_that_goes_is_a_change(tmp_path, fabricate):
+    path = fabricate.run(tmp_path / "sweep", "a")
+    (path / "profiles.npz").write_bytes(b"PK")
+    collector = Collector(tmp_path / "sweep")
+    collector.refresh()
+    assert list(collector.left_out) == ["a"]
+    (path / "profiles.npz").unlink()
+    assert collector.refresh()
+    assert collector.left_out == {}
+
+
 def test_an_encoder_is_judged_by_its_own_length(tmp_path, fabricate):
     path = fabricate.run(tmp_path / "sweep", "a", T=70, slopes=(-0.12, -0.12), outcome="stuck")  # horizon 25
     assert collected(tmp_path / "sweep")["runs"][0]["verdict"]["name"] == "vanishing"  # of 70 steps

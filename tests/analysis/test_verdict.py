@@ -91,6 +91,11 @@ def test_a_run_that_diverged_exploded_whatever_its_gradient_did_before():
     assert named(run(), outcome="diverged") == ("exploding", None, 0)
 
 
+def test_the_first_gradient_that_was_not_finite_is_named():
+    found = verdict(run() | {"grad/nonfinite": {0: 0.0, 20: 3.0, 40: 9.0}}, T)
+    assert (found.number, found.text) == (3, "3 entries of the gradient are not finite at update 20")
+
+
 def test_clipping_in_the_first_half_does_not_count():
     steps = range(0, 201, 20)
     scalars = run() | {"grad/clipped": {step: float(step <= 100) for step in steps}}

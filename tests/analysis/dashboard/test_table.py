@@ -18,6 +18,9 @@ def test_the_table_says_what_the_runs_are_and_sorts_by_any_column(shared):
     cells = page.page.locator("tr[data-run=r0] td").all_inner_texts()
     assert cells[1:7] == ["64", "elman", "1", "0", "solved", sweep["runs"][0]["verdict"]["name"]]
     assert cells[9] == "≥ 64"
+    minutes = next(run for run in sweep["runs"] if 100 < (run["seconds"] or 0) < 900)
+    told = page.page.locator(f"tr[data-run={minutes['run']}] td").all_inner_texts()[12]
+    assert told == "{:g} min".format(float(f"{minutes['seconds'] / 60:.2g}"))
     known = [run for run in sweep["runs"] if run["loss"] is not None]
     head = page.page.locator("th[data-column=loss]")
     for press, reverse, order in ((1, False, "ascending"), (2, True, "descending")):
