@@ -6,6 +6,7 @@ from rnnlab.probes.losses import StepLosses
 from rnnlab.probes.profile import Profile
 from rnnlab.probes.saturation import Saturation
 from rnnlab.probes.schedule import Decades, Every
+from rnnlab.probes.states import States
 from rnnlab.probes.truncation import Truncation
 from rnnlab.probes.weights import Weights
 
@@ -18,6 +19,7 @@ __all__ = [
     "Profile",
     "Reading",
     "Saturation",
+    "States",
     "StepLosses",
     "Truncation",
     "Weights",
