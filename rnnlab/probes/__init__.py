@@ -6,6 +6,8 @@ from rnnlab.probes.losses import StepLosses
 from rnnlab.probes.profile import Profile
 from rnnlab.probes.saturation import Saturation
 from rnnlab.probes.schedule import Decades, Every
+from rnnlab.probes.spectrum import Spectrum
+from rnnlab.probes.surface import Surface
 from rnnlab.probes.truncation import Truncation
 from rnnlab.probes.weights import Weights
 
@@ -18,7 +20,9 @@ __all__ = [
     "Profile",
     "Reading",
     "Saturation",
+    "Spectrum",
     "StepLosses",
+    "Surface",
     "Truncation",
     "Weights",
 ]
