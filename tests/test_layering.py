@@ -30,6 +30,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.scan": ({"rnnlab.cells", "rnnlab.kernels", "rnnlab.scaled"}, SCIENCE),
     "rnnlab.networks": (ENGINE, SCIENCE),
     "rnnlab.probes": ({*ENGINE, "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
+    "rnnlab.regularisers": ({*ENGINE, "rnnlab.networks"}, SCIENCE),
     "rnnlab.tracing": ({*ENGINE, "rnnlab.kernels", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.predictions": ({"rnnlab.cells", "rnnlab.networks", "rnnlab.theory"}, SCIENCE),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),
