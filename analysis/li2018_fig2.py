@@ -21,6 +21,8 @@ INDRNN, LSTM, RNN, IRNN = MODELS.values()
 CHANCE = 1 / 6
 DROPPED = 0.1  # an error that no constant output reaches
 WINDOW = 100  # updates
+END = 500
+TOP = 0.4
 DROPS = {  # (model, T): a window around what was read off the paper's curves, and that
     (INDRNN, 100): (500, 2500, "1,000 to 2,000"),
     (LSTM, 100): (500, 2500, "about 1,600"),
@@ -56,13 +58,16 @@ def make(folder: Path, runs: pd.DataFrame, out: Path) -> tuple[dict[str, pd.Data
 
 
 def figure(table: pd.DataFrame) -> Figure:
-    """The curves of all models, a panel for each T."""
+    """The curves of all models, a panel for each T; what lies above `TOP` is not drawn, as in the paper."""
     run = table["model"].astype(str) + table["T"].astype(str) + "/" + table["seed"].astype(str)
     lengths = [f"$T$ = {T}" for T in sorted(table["T"].unique())]
     panel = pd.Categorical("$T$ = " + table["T"].astype(str), lengths, ordered=True)
     curves = table.rename(columns={"loss": "value", "model": "hue"}).assign(run=run, column=panel)
     aligned = figures.aligned(curves, ["column", "hue"])
-    return figures.learning_figure(aligned, y="squared error", level=CHANCE, log=False, height=1.8)
+    made = figures.learning_figure(aligned, y="squared error", level=CHANCE, log=False, height=1.8)
+    for axes in made.axes:
+        axes.set_ylim(0, TOP)
+    return made
 
 
 def check(table: pd.DataFrame) -> list[Claim]:
@@ -87,9 +92,10 @@ def _stays(table: pd.DataFrame, model: str, T: int) -> Claim:
 
 
 def last(table: pd.DataFrame, model: str, T: int) -> pd.Series:
-    """The error at the end, of each seed; inf where it diverged."""
-    runs = table[(table["model"] == model) & (table["T"] == T)].sort_values("step").groupby("seed").last()
-    return runs["loss"].mask(runs["outcome"] == "diverged", np.inf)
+    """The error over the last `END` updates, of each seed; inf where it diverged."""
+    rows = table[(table["model"] == model) & (table["T"] == T)]
+    seeds = rows[rows["step"] > rows.groupby("seed")["step"].transform("max") - END].groupby("seed")
+    return seeds["loss"].mean().mask(seeds["outcome"].last() == "diverged", np.inf)
 
 
 def dropped(table: pd.DataFrame, model: str, T: int) -> pd.Series:

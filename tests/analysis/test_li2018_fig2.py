@@ -47,6 +47,12 @@ def test_each_claim_can_fail(claim):
     assert found == ["dnh" if k == claim else "h" for k in range(10)]
 
 
+def test_the_end_is_a_mean_over_its_last_five_windows():
+    found = table({(RNN, 100): math.inf}, 2000)
+    found["loss"] = found["step"] / 1e4
+    assert list(fig2.last(found, RNN, 100)) == pytest.approx([0.18, 0.18])  # 1600 to 2000
+
+
 def test_a_run_that_diverged_is_neither_at_chance_nor_below():
     found = table(DROPS | NEVER, 60_000, "diverged")
     assert verdicts(found)[5:] == ["dnh"] * 5
