@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import drawing, tables
-from analysis import vorontsov2017_claims as said
 from analysis import vorontsov2017_figures as figures
+from analysis import vorontsov2017_claims as said
 from analysis.statistics.aggregate import unique
 from analysis.statistics.profiles import relative
 
@@ -116,10 +116,7 @@ EXPERIMENT = drawing.Experiment(
             said.gradients,
         ),
         drawing.Published(
-            "vorontsov2017_fig1",
-            figures.learning,
-            "Accuracy of copying over updates, for the same margins.",
-            said.speed,
+            "vorontsov2017_fig1", figures.learning, "Accuracy of copying over updates, for the same margins.", said.speed
         ),
     ),
 )
