@@ -39,6 +39,11 @@ def test_a_laptop_shows_one_length_and_not_the_late_drop():
     assert verdicts(table(drops, 2500)) == ["h", "h", "nt", "nt", "nt", "h", "nt", "nt", "nt", "nt"]
 
 
+def test_a_drop_that_comes_too_early_is_known_before_the_window_is_over():
+    drops = {(INDRNN, 100): 1500, (IRNN, 100): 2000}
+    assert verdicts(table(drops, 2500)) == ["h", "nt", "dnh", "nt", "nt", "nt", "nt", "nt", "nt", "nt"]
+
+
 @pytest.mark.parametrize("claim", range(10))
 def test_each_claim_can_fail(claim):
     late, early = list(DROPS), list(fig2.STAYS)
