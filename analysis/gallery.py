@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 
 from analysis import cli, drawing, published, results
+from analysis.drawing import Experiment
 
 CONF = Path(__file__).parents[1] / "conf" / "experiment"
 ENTRIES = ("Figure", "Run", "Draw", "Expect")
+OF_PAPERS = ("Paper", "Cost")
 INTRODUCTION = """\
 # Gallery
 
@@ -44,17 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
 def page() -> str:
     """The text of the gallery; an experiment of which no table is kept is left out."""
     there = set(results.names())
-    experiments = dict.fromkeys(figure.experiment for figure in published.FIGURES if figure.name in there)
-    sections = [section(experiment, there) for experiment in experiments]
+    kept = [e for e in published.EXPERIMENTS if there & {figure.name for figure in e.figures}]
+    sections = [section(experiment, there) for experiment in kept]
     return "\n".join([INTRODUCTION, *(sections or ["No table is kept yet.\n"])])
 
 
-def section(experiment: str, there: set[str]) -> str:
+def section(experiment: Experiment, there: set[str]) -> str:
     """What stands in the gallery of one experiment."""
-    about = header(experiment)
-    lines = [f"## {experiment}", "", _sentence(about["Figure"]), "", *(f"    {about[e]}" for e in ("Run", "Draw")), ""]
+    about = header(experiment.name)
+    lines = [f"## {experiment.name}", "", *([about["Paper"] + ".", ""] if "Paper" in about else [])]
+    lines += [_sentence(about["Figure"]), "", *(f"    {about[e]}" for e in ("Run", "Draw")), ""]
     lines += [f"**Expected:** {about['Expect']}.", ""]
-    for figure in published.of(experiment):
+    lines += [f"Whether it held: [shelf](shelf.md#{experiment.name}).", ""] if "Paper" in about else []
+    for figure in experiment.figures:
         if figure.name in there:
             _, of = results.read(figure.name)
             lines += [f"### {figure.name}", "", f"![{figure.name}](figures/{figure.name}.png)", ""]
@@ -87,7 +91,7 @@ def header(experiment: str) -> dict[str, str]:
     absent = [name for name in ENTRIES if name not in entries]
     if absent:
         raise ValueError(f"the header of {path} has no line {', '.join(absent)}")
-    return {name: re.sub(r"\s{2,}", "     ", entries[name]) for name in ENTRIES}
+    return {name: re.sub(r"\s{2,}", "     ", text) for name, text in entries.items() if name in ENTRIES + OF_PAPERS}
 
 
 def _sentence(text: str) -> str:

@@ -15,7 +15,15 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import cli, drawing, markup, tables
-from analysis.horizon_figures import map_table, networks_table, profiles_table, shown
+from analysis.horizon_figures import (
+    map_figure,
+    map_table,
+    networks_figure,
+    networks_table,
+    profiles_figure,
+    profiles_table,
+    shown,
+)
 from analysis.statistics.configurations import LAYER, configurations, curves, table
 from analysis.statistics.digests import digests
 
@@ -44,11 +52,6 @@ NOTE = (
     "training. Layer 0 (nearest to the input), part h or c of its state, lag in the direction of the pass. Median "
     "[smallest, largest] over the seeds of finished runs; diverged runs have no trained value."
 )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the figures and the table, say which runs they show, and print the paths."""
-    return drawing.main("horizon", make, "Draw the experiment horizon.", arguments)
 
 
 def make(folder: Path, runs: pd.DataFrame, out: Path) -> tuple[dict[str, pd.DataFrame | None], list[Path]]:
@@ -83,6 +86,31 @@ def _curves(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
     if not pieces:
         raise ValueError(f"{folder} holds no profiles.npz that can be read")
     return pd.concat(pieces, ignore_index=True)
+
+
+EXPERIMENT = drawing.Experiment(
+    "horizon",
+    make,
+    (
+        drawing.Published(
+            "horizon_profiles",
+            profiles_figure,
+            "Norm of the gradient against lag, for each task, cell, initialisation and T, before and after training.",
+        ),
+        drawing.Published("horizon_networks", networks_figure, "The same for depths and directions, at the largest T."),
+        drawing.Published(
+            "horizon_map",
+            map_figure,
+            "From how many steps back the gradient still arrives, before and after training, against T.",
+        ),
+    ),
+    least=2,
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the figures and the table, say which runs they show, and print the paths."""
+    return drawing.main(EXPERIMENT, "Draw the experiment horizon.", arguments)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(file: Path, allowed: dict[int, float]) -> Iterator[pd.DataFrame]:
-    """At each probed step: step, lag, ratio (decades, the median over samples), bound (decades) and over, the decades by
-    which that statistic of the samples which comes nearest to the bound is above it.
+    """At each probed step: step, lag, ratio (decades, the median over samples), bound (decades) and over, by how many
+    decades that statistic of the samples which comes nearest to the bound is above it.
 
     The bound holds of every sample, hence of every statistic of their norms over the same statistic at lag 0.
 

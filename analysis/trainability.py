@@ -25,11 +25,6 @@ GAIN, LENGTH, SEED = "init.gain", "task.length", "seed"
 LOSS = "train/loss"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the figures, say which runs they show, and print the paths."""
-    return drawing.main("trainability", make, "Draw the experiment trainability.", arguments)
-
-
 def make(folder: Path, runs: pd.DataFrame, out: Path) -> tuple[dict[str, pd.DataFrame | None], list[Path]]:
     """The table of each figure; nothing is written besides."""
     frame = trained(runs, folder)
@@ -106,6 +101,39 @@ def _updates(folder: Path, runs: pd.Series) -> pd.DataFrame:
         columns = {"step": found["step"], "time": found["time"], "log10": found["q50"].mask(broken, np.inf)}
         pieces.append(pd.DataFrame({"run": run, **columns}))
     return pd.concat(pieces, ignore_index=True)
+
+
+EXPERIMENT = drawing.Experiment(
+    "trainability",
+    make,
+    (
+        drawing.Published(
+            "trainability_map",
+            figures.map_figure,
+            "Which runs were solved over gain and T, and how far the gradient reached at initialisation.",
+        ),
+        drawing.Published(
+            "trainability_success", figures.success_figure, "Share of solved runs against T, for some of the gains."
+        ),
+        drawing.Published("trainability_learning", figures.learning_figure, "Training loss, for some gains and T."),
+        drawing.Published(
+            "trainability_profiles",
+            figures.profiles_figure,
+            "Norm of the gradient against lag with the fitted decay, before and after training, at the largest T.",
+        ),
+        drawing.Published(
+            "trainability_heatmap",
+            figures.heatmap_figure,
+            "Norm of the gradient over time steps and training steps, of single runs at the largest T.",
+        ),
+    ),
+    least=2,
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the figures, say which runs they show, and print the paths."""
+    return drawing.main(EXPERIMENT, "Draw the experiment trainability.", arguments)
 
 
 if __name__ == "__main__":

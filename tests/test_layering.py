@@ -31,6 +31,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "rnnlab.networks": (ENGINE, SCIENCE),
     "rnnlab.scalar": ({"rnnlab.cells"}, SCIENCE),
     "rnnlab.probes": ({*ENGINE, "rnnlab.networks", "rnnlab.scalar", "rnnlab.statistics", "rnnlab.theory"}, SCIENCE),
+    "rnnlab.regularisers": ({*ENGINE, "rnnlab.networks"}, SCIENCE),
     "rnnlab.tracing": ({*ENGINE, "rnnlab.kernels", "rnnlab.networks", "rnnlab.statistics"}, SCIENCE),
     "rnnlab.predictions": ({"rnnlab.cells", "rnnlab.networks", "rnnlab.theory"}, SCIENCE),
     "rnnlab.train": ({"rnnlab"}, SCIENCE),

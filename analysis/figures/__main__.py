@@ -30,19 +30,19 @@ def main(arguments: list[str] | None = None) -> int:
 def draw(out: Path, docs: Path) -> None:
     """The same without a command line."""
     there = results.names()
-    drawn = [figure for figure in published.FIGURES if figure.name in there]
-    if not drawn:
+    figures = [(experiment, figure) for experiment in published.EXPERIMENTS for figure in experiment.figures]
+    if not there:
         raise ValueError(f"no table is kept in {results.FOLDER}: run an experiment and keep its tables with --keep")
-    for figure in drawn:
+    for experiment, figure in figures:
+        if figure.name not in there:
+            print(f"{figure.name}: no table is kept; python -m analysis.{experiment.name} --keep makes it from runs")
+            continue
         table, of = results.read(figure.name)
         picture = figure.draw(table)
         paths = style.save(picture, out / figure.name)
         source = f"{figure.name}.csv {results.digest(figure.name)}"
         paths.append(style.save_png(picture, docs / f"{figure.name}.png", DPI, source))
         print(*paths, f"({drawing.summary(of)})")
-    for figure in published.FIGURES:
-        if figure.name not in there:
-            print(f"{figure.name}: no table is kept; python -m analysis.{figure.experiment} --keep makes it from runs")
 
 
 if __name__ == "__main__":

@@ -41,9 +41,15 @@ class RandomSweeper(PackedSweeper):
     """
 
     def __init__(
-        self, pack: int | None, fail_fast: bool, params: dict[str, Any] | None, samples: int, draw: int
+        self,
+        pack: int | None,
+        fail_fast: bool,
+        params: dict[str, Any] | None,
+        grids: list[dict[str, Any]] | None,
+        samples: int,
+        draw: int,
     ) -> None:
-        super().__init__(pack, fail_fast, params)
+        super().__init__(pack, fail_fast, params, grids)
         if samples < 1:
             raise ConfigCompositionException(f"hydra.sweeper.samples: needs >= 1, got {samples}")
         self.samples, self.draw = samples, draw

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,15 @@ class PackedSweeperConf:
     pack: members of a job, 1 to 64; null is 64 on this machine, and 1 on a cluster: a job runs them one after another.
     fail_fast: start no further run once one has failed.
     params: the axes of the sweep, for experiment files.
+    grids: axes that belong together, as a list of their own params: the sweep is all of them, each crossed with
+        `params`. What the command line sets replaces it in every grid.
     """
 
     _target_: str = "hydra_plugins.rnnlab_sweeps.sweeper.PackedSweeper"
     pack: int | None = None
     fail_fast: bool = False
     params: dict[str, Any] | None = None
+    grids: list[dict[str, Any]] | None = None
 
 
 class PackedSweeper(BasicSweeper):
@@ -48,11 +52,18 @@ class PackedSweeper(BasicSweeper):
         SystemExit: with 1, if a run has failed or is missing in the end.
     """
 
-    def __init__(self, pack: int | None, fail_fast: bool, params: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        pack: int | None,
+        fail_fast: bool,
+        params: dict[str, Any] | None,
+        grids: list[dict[str, Any]] | None,
+    ) -> None:
         super().__init__(max_batch_size=None, params=params)
         if pack is not None and not 1 <= pack <= MOST:
             raise ConfigCompositionException(f"hydra.sweeper.pack: needs null or 1 to {MOST} members, got {pack}")
         self.pack, self.fail_fast = pack, fail_fast
+        self.grids = grids or [{}]
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         from experiments import progress
@@ -81,12 +92,16 @@ class PackedSweeper(BasicSweeper):
         from experiments.sweeps import Sweep, pack_override
 
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        common = self._parse_config()
+        grids = [
+            parser.parse_overrides([*common, *(f"{key}={value}" for key, value in grid.items()), *arguments])
+            for grid in self.grids
+        ]
         folder = Path(self.config.paths.outputs) / self.config.name
         launcher = self.config.hydra.runtime.choices["hydra/launcher"]
         runs: dict[str, list[str]] = {}
         todo: dict[tuple[str, ...], list[list[str]]] = {}
-        for static, values, member in self.members(overrides):
+        for static, values, member in chain.from_iterable(map(self.members, grids)):
             config, lines = member
             if Path(config.paths.outputs) / config.name != folder:
                 raise ConfigCompositionException(f"name: a sweep has one, got {self.config.name} and {config.name}")

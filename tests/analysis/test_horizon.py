@@ -36,7 +36,7 @@ def lines_of(folder):
 def draw(folder, out):
     """The figures and the table, without the command line."""
     made, paths = horizon.make(folder, tables.runs(folder), out)
-    return [*drawing.from_tables("horizon", made, out), *paths]
+    return [*drawing.drawn(horizon.EXPERIMENT, made, out), *paths]
 
 
 def drawn(figure):
@@ -167,7 +167,8 @@ def test_the_command_says_which_scale_it_takes(tmp_path, fabricate, capsys, monk
         assert horizon.main(arguments + extra) == 0
         said = capsys.readouterr().out.splitlines()
         assert said[0] == f"scale {scale}: 2 runs (2 solved)"
-        assert all(Path(line).is_file() for line in said[1:])
+        assert said[1] == f"drawn from the runs in {tmp_path}, scale {scale}, 2 runs, 2 seeds"
+        assert all(Path(line).is_file() for line in said[2:])
         assert set(pd.read_csv(tmp_path / "out" / "horizon_table.csv")["T"]) == {T}
         monkeypatch.setattr(style, "save", lambda figure, path: [])  # once is enough
 
@@ -209,8 +210,8 @@ def test_the_profiles_that_are_read_are_those_that_are_drawn(tmp_path, fabricate
         (["one"], "one finished run is no sweep: draw its profiles with python -m analysis.run one/a"),
         (["mixed"], "the runs are of several experiments (horizon, other): choose with --where name=NAME"),
         (["deep"], "the runs have no setting network.depth: they are of another experiment"),
-        ([], "there are no runs in outputs/horizon and no kept table; make runs with: python -m experiments.train"),
-        (["--keep"], "--scale, --where and --keep need runs, and outputs/horizon holds none"),
+        ([], "there are no finished runs in outputs/horizon and no kept table; make runs with: python -m exper"),
+        (["--keep"], "--where and --keep need runs, and outputs/horizon holds none"),
         (["{folder}", "--scale", "huge"], "invalid choice: 'huge'"),
         (["{folder}", "--where", "nothing"], "--where needs NAME=VALUE"),
         (["{folder}", "--width", "3"], "unrecognized arguments"),

@@ -97,7 +97,7 @@ def test_a_figure_of_the_kept_table_is_that_of_the_runs(
     command = {"horizon": horizon, "trainability": trainability}[experiment]
     make = {"horizon": lambda folder: sweep(folder, fabricate), "trainability": fabricate.trainability}[experiment]
     make(tmp_path / "runs")
-    names = [figure.name for figure in published.of(experiment)]
+    names = [figure.name for figure in command.EXPERIMENT.figures]
 
     def saved(figure, path):  # one of them, and coarse: saving is slow
         path.parent.mkdir(exist_ok=True)
@@ -110,7 +110,7 @@ def test_a_figure_of_the_kept_table_is_that_of_the_runs(
     assert command.main(["--out", str(tmp_path / "of_kept")]) == 0
     said = capsys.readouterr().out.splitlines()
     count = {"horizon": "4 runs, 2 seeds", "trainability": "18 runs, 3 seeds"}[experiment]
-    assert said[0] == f"no runs in outputs/{experiment}: drawn from the kept tables, scale laptop, {count}"
+    assert said[0] == f"no finished runs in outputs/{experiment}: drawn from the kept tables, scale laptop, {count}"
     one, other = (tmp_path / where / f"{drawn}.png" for where in ("of_runs", "of_kept"))
     assert one.read_bytes() == other.read_bytes()
 
@@ -138,6 +138,7 @@ def test_all_published_figures_are_drawn_from_what_is_kept(tmp_path, fabricate, 
 
 
 def test_one_name_per_figure():
-    names = [figure.name for figure in published.FIGURES]
+    figures = [(experiment, figure) for experiment in published.EXPERIMENTS for figure in experiment.figures]
+    names = [figure.name for _, figure in figures]
     assert len(set(names)) == len(names)
-    assert all(figure.name.startswith(f"{figure.experiment}_") for figure in published.FIGURES)
+    assert all(figure.name.startswith(experiment.name) for experiment, figure in figures)

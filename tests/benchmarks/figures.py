@@ -84,10 +84,10 @@ def measured(folder: Path, experiment: str, out: Path) -> None:
     """Print the time of each figure of the experiment."""
     made, read = timed(lambda: COMMANDS[experiment].make(folder, drawing.sweep(folder, None, []), out)[0])
     print(f"tables of all figures of {experiment}: {read[0]:.1f} s ({read[1]:.1f} s of the processor)")
-    for figure in published.of(experiment):
+    for figure in published.named(experiment).figures:
         rows = len(drawing.small(made[figure.name]))
 
-        def draw(figure: published.Published = figure) -> None:
+        def draw(figure: drawing.Published = figure) -> None:
             style.save(figure.draw(results.settled(drawing.small(made[figure.name]))), out / figure.name)
 
         _, drawn = timed(draw)

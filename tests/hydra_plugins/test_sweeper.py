@@ -112,6 +112,22 @@ def test_an_axis_of_the_command_replaces_that_of_the_experiment():
     assert all("cell=gru" in job for job in jobs)
 
 
+def test_grids_are_crossed_with_the_axes_and_not_with_each_other():
+    grids = "hydra.sweeper.grids=[{cell: lstm, optimizer.lr: '0.1,0.2'}, {cell: elman, cell.activation: relu}]"
+    sweep, jobs = plan("seed=0,1", grids)
+    elman = [["seed=0", "cell=elman", "cell.activation=relu"], ["seed=1", "cell=elman", "cell.activation=relu"]]
+    lstm = [[f"seed={seed}", "cell=lstm", f"optimizer.lr={lr}"] for seed in (0, 1) for lr in (0.1, 0.2)]
+    assert sorted(map(sorted, sweep.runs.values())) == sorted(map(sorted, [*elman, *lstm]))
+    assert len(jobs) == 2
+    assert {found for job in jobs for found, _ in of_job(job)} == {by_hydra(run) for run in [*elman, *lstm]}
+
+
+def test_what_the_command_sets_replaces_it_in_every_grid():
+    grids = "hydra.sweeper.grids=[{cell: lstm, optimizer.lr: '0.1,0.2'}, {cell: elman, optimizer.lr: 0.3}]"
+    sweep, _ = plan(grids, "optimizer.lr=0.5", "cell=gru")
+    assert list(sweep.runs.values()) == [["cell=gru", "optimizer.lr=0.5"]]
+
+
 def test_the_same_sweep_has_the_same_file_in_any_order(tmp_path):
     one, _ = plan(f"paths.outputs={tmp_path}", "seed=0,1", "task.length=12,14")
     other, _ = plan("task.length=14,12", "seed=1,0", f"paths.outputs={tmp_path}")
