@@ -43,8 +43,8 @@ class Jet(NamedTuple):
 
 
 def error(
-    w: Float[Tensor, "*grid"],
-    b: Float[Tensor, "*grid"],
+    w: Float[Tensor, "*#grid"],
+    b: Float[Tensor, "*#grid"],
     *,
     activation: Activation,
     length: int,
@@ -88,7 +88,7 @@ def descend(
     surface: Callable[[Tensor, Tensor], Jet],
     rate: float,
     updates: int,
-) -> Float[Tensor, "n updates+1 2"]:
+) -> Float[Tensor, "n points 2"]:
     """n paths of gradient descent over (w, b), the first point of each its start.
 
         (w, b) <- (w, b) - rate g min(1, threshold / ||g||)      g = dE/d(w, b)
