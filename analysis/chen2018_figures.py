@@ -8,7 +8,8 @@ from matplotlib.lines import Line2D
 
 from analysis import style
 
-SW, SIN = r"$\sigma_w$", r"$\sigma_{in}$"
+SW, SIN = r"$\sigma_w$", r"$\sigma_\mathrm{in}$"
+DECADES = 0.4  # of the factor per step, where the colours end
 MULTIPLE = 6  # of the correlation time, which is said to be the published trainable length: from memory, see the docs
 
 
@@ -28,7 +29,7 @@ def longest(table: pd.DataFrame) -> pd.DataFrame:
         below = T[0] * np.sqrt(T[0] / T[1]) if len(T) > 1 else T[0] / 2
         row = {"T": T[n - 1] if n else below, "time": of["time"].median(), "all": n == len(T)}
         rows.append({"sw": sw, "seed": seed, **row})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["sw", "seed", "T", "time", "all"])
 
 
 def phase_figure(table: pd.DataFrame) -> Figure:
@@ -46,10 +47,10 @@ def phase_figure(table: pd.DataFrame) -> Figure:
             curves.plot(chi.index, chi, linestyle=style.THEORY, color=looks[sin]["color"], linewidth=0.8)
             ratio.plot(of["chi"], 100 * (of["measured"] / of["chi"] - 1), linestyle="", alpha=0.6, **looks[sin])
         curves.axhline(1, color=style.GREY, linewidth=0.6)
-        curves.set(xlabel=SW, ylabel=r"factor of $\|\partial L/\partial h_t\|^2$ per step back", yscale="log")
+        curves.set(xlabel=SW, ylabel=r"growth of $\|\partial L/\partial h_t\|^2$ per step", yscale="log")
         ratio.axhspan(-2, 2, color="0.9", zorder=0)
         ratio.axvline(1, color=style.GREY, linewidth=0.6)
-        ratio.set(xlabel=r"$\chi$ of mean-field theory", ylabel=r"measured / $\chi$ - 1 (%), single networks")
+        ratio.set(xlabel=r"$\chi$ of mean-field theory", ylabel=r"measured / $\chi$ - 1 (%)")
         handles = [Line2D([], [], linestyle="", label=f"{SIN} = {sin:g}", **look) for sin, look in looks.items()]
         handles.append(Line2D([], [], linestyle=style.THEORY, color="black", label="mean-field theory"))
         made.legend(handles=handles, loc="outside upper center", ncols=len(handles))
@@ -65,8 +66,8 @@ def _map(axes: Axes, made: Figure, table: pd.DataFrame) -> None:
     """Tiles of equal size at the values of the grid; the line where log chi, between them straight, is 0."""
     grids = {name: table.groupby(["sin", "sw"])[name].median().unstack() for name in ("measured", "chi")}
     measured, chi = (np.log10(grid) for grid in grids.values())
-    limit = measured.abs().max().max()
-    shades = axes.pcolormesh(measured, cmap="RdBu_r", vmin=-limit, vmax=limit, edgecolor="white", linewidth=0.4)
+    look = {"cmap": "RdBu_r", "vmin": -DECADES, "vmax": DECADES, "edgecolor": "white", "linewidth": 0.4}
+    shades = axes.pcolormesh(measured, **look)
     centres = [np.arange(n) + 0.5 for n in chi.shape[::-1]]
     if min(chi.shape) > 1 and chi.min().min() < 0 < chi.max().max():
         axes.contour(*centres, chi, levels=[0], colors="black", linestyles="--", linewidths=1)
@@ -74,7 +75,7 @@ def _map(axes: Axes, made: Figure, table: pd.DataFrame) -> None:
     axes.set_yticks(centres[1], [f"{v:g}" for v in chi.index])
     axes.set(xlabel=SW, ylabel=SIN)
     axes.grid(visible=False)
-    made.colorbar(shades, ax=axes, label=r"$\log_{10}$ of the factor, measured", location="top", aspect=30)
+    made.colorbar(shades, ax=axes, label="measured growth (decades per step)", location="top", aspect=30, extend="both")
 
 
 def length_figure(table: pd.DataFrame) -> Figure:
