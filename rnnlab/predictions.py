@@ -10,10 +10,11 @@ from torch import Tensor
 
 from rnnlab.cells import GRU, LSTM, Cell, Elman
 from rnnlab.cells.coupled_lstm import CoupledLSTM
+from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.cells.min_gru import MinGRU
 from rnnlab.cells.min_lstm import MinLSTM
 from rnnlab.networks import EncoderDecoder, Stack
-from rnnlab.theory import MOMENTS, gated_gain, mean_field
+from rnnlab.theory import MOMENTS, MeanField, gated_gain, linear_gain, mean_field
 
 FALLEN = 3.0  # decades that end the horizon, as in the probe `profile`
 LONGEST = 10**6  # steps; what lasts longer is called infinite
@@ -48,13 +49,15 @@ def predict(
         gru, lstm,  `gated_gain`, linearised at rest, where the drive is weak and all units have the same biases. Not
         coupled_    where f + s comes near 1, as for an LSTM with forget bias 1 and sw = 1: its memory fills up, and the
         lstm        horizon is half of what the theory of rest says.
+        deep        of linear maps, each a multiple of an orthogonal matrix, without shortcut: the product of their gains.
+        transition
         min_gru,    what each unit keeps by its bias, in the root mean square over the units, where the drive of the
         min_lstm    gates is weak.
 
     sigmoid(b_f)^k alone is no law of the others: through W comes as much again, and the horizon is twice as long. So
     with gates that see the state, chrono and uniform biases have none here. Nor have a W that is
-    mostly diagonal or zeros (but for linear cells), fewer than 32 units, other cells, deep transitions, truncation, and
-    encoders, which hear of the loss through their decoder. Nothing is drawn or changed.
+    mostly diagonal or zeros (but for linear cells), fewer than 32 units, other cells and deep transitions, truncation,
+    and encoders, which hear of the loss through their decoder. Nothing is drawn or changed.
 
     Args:
         x, lengths: some inputs, as for the network.
@@ -68,6 +71,27 @@ def predict(
             return {}
         found = law(cell, _drive(network, cell, x, lengths))
     return {} if found is None else {"horizon": _horizon(found.log10), "decay_per_step": found.decades}
+
+
+def limit(
+    network: Stack | EncoderDecoder,
+    x: Float[Tensor, "T B I"] | Int[Tensor, "T B"],
+    lengths: Int[Tensor, " B"] | None = None,
+) -> dict[str, float]:
+    """{"chi": factor, "q": variance} of an infinitely wide network with the sw and the drive of this one's basic cell,
+    the recurrent layer nearest to the input; {} for other cells, and where units do not mix: see `theory.MeanField`.
+
+    It is what a figure draws as the theory, also near chi = 1 and for narrow networks. Nobody says that this very
+    network keeps to it: where it does, `predict` has a horizon.
+    """
+    if not isinstance(network, Stack) or network.truncate is not None:
+        return {}
+    with torch.no_grad():
+        cell = network.layers[0][0].materialised()
+        if type(cell) is not Elman or not _mixing(cell.W):
+            return {}
+        found = _field(cell, _drive(network, cell, x, lengths))
+    return {} if found is None else {"chi": found.chi, "q": found.q}
 
 
 def _drive(network: Stack, cell: Cell, x: Tensor, lengths: Tensor | None) -> dict[str, Tensor]:
@@ -88,20 +112,26 @@ def _basic(cell: Elman, drive: dict[str, Tensor]) -> Law | None:
     holds of smooth slopes and a multiple of an orthogonal W. The share of ReLUs that are off, and the powers of any
     other W, are off by log10(e) / (2 sqrt(H)) decades per step: near rate 0 such a network goes its own way.
     """
-    W, variance = cell.W.double(), _mean_square(drive["h"])
-    gain = _gain(W)
-    if cell.activation not in MOMENTS or not (0 < gain < math.inf and variance < math.inf):
+    W, found = cell.W.double(), _field(cell, drive)
+    if found is None:
         return None
-    rate = mean_field(cell.activation, gain=gain, input_variance=variance).decades_per_step
+    rate = found.decades_per_step
     rate = rate if abs(rate) > FALLEN / LONGEST else 0.0  # of a linear cell with an orthogonal W: rounding
     off = math.log10(math.e) / 2 / math.sqrt(cell.size)
     if cell.activation == "identity" and _orthogonal(W):
         off = 0.0
     elif cell.activation != "relu" and _orthogonal(W):
-        off = abs(rate - math.log10(gain)) * math.sqrt(2 / cell.size)
+        off = abs(rate - math.log10(_gain(W))) * math.sqrt(2 / cell.size)
     if off > SURE * abs(rate) or (off and not _mixing(W)):
         return None
     return Law(lambda lag: rate * lag, rate)
+
+
+def _field(cell: Elman, drive: dict[str, Tensor]) -> MeanField | None:
+    gain, variance = _gain(cell.W.double()), _mean_square(drive["h"])
+    if cell.activation not in MOMENTS or not (0 < gain < math.inf and variance < math.inf):
+        return None
+    return mean_field(cell.activation, gain=gain, input_variance=variance)
 
 
 def _gated(cell: GRU | LSTM | CoupledLSTM, drive: dict[str, Tensor]) -> Law | None:
@@ -141,7 +171,15 @@ def _apart(cell: MinGRU | MinLSTM, drive: dict[str, Tensor]) -> Law | None:
     )
 
 
-LAWS = {Elman: _basic, GRU: _gated, LSTM: _gated, CoupledLSTM: _gated, MinGRU: _apart, MinLSTM: _apart}
+def _deep(cell: DeepTransition, drive: dict[str, Tensor]) -> Law | None:
+    linear = all(isinstance(f, Elman) and f.activation == "identity" and _orthogonal(f.W.double()) for f in cell.maps)
+    if cell.shortcut or not linear:
+        return None
+    gain = math.prod(_gain(f.W.double()) for f in cell.maps)
+    return Law(lambda lag: linear_gain(lag, gain=gain, depth=1, maps=1, aligned=False), math.log10(gain))
+
+
+LAWS = {Elman: _basic, DeepTransition: _deep, GRU: _gated, LSTM: _gated, CoupledLSTM: _gated, MinGRU: _apart, MinLSTM: _apart}
 
 
 def _mean_square(z: Tensor) -> float:
