@@ -179,7 +179,15 @@ def _deep(cell: DeepTransition, drive: dict[str, Tensor]) -> Law | None:
     return Law(lambda lag: linear_gain(lag, gain=gain, depth=1, maps=1, aligned=False), math.log10(gain))
 
 
-LAWS = {Elman: _basic, DeepTransition: _deep, GRU: _gated, LSTM: _gated, CoupledLSTM: _gated, MinGRU: _apart, MinLSTM: _apart}
+LAWS = {
+    Elman: _basic,
+    DeepTransition: _deep,
+    GRU: _gated,
+    LSTM: _gated,
+    CoupledLSTM: _gated,
+    MinGRU: _apart,
+    MinLSTM: _apart,
+}
 
 
 def _mean_square(z: Tensor) -> float:
