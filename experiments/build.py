@@ -73,6 +73,7 @@ def build(cfg: DictConfig) -> Bench:
             task,
             optimizer,
             scheduler=make(cfg, "scheduler", optimizer=optimizer),
+            regulariser=make(cfg, "regulariser", network),
             clip=maker(cfg, "clip"),
             generator=streams["train"],
             validation=validation,

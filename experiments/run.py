@@ -14,7 +14,7 @@ from experiments.build import BadInput, Bench, build, place
 from experiments.records import Record, finished, read_done, run_id
 from experiments.replay import drawing
 from rnnlab import kernels
-from rnnlab.predictions import predict
+from rnnlab.predictions import limit, predict
 from rnnlab.probes import Reading
 from rnnlab.train import Measurement, evaluate
 
@@ -45,7 +45,8 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
         bench.tracker,
     ):
         bench.tracker.start(folder, folder.name, cfg.name, config, [cfg.scale])
-        predicted = predict(bench.network, bench.test.x, bench.test.lengths)  # while its weights are the initial ones
+        before = bench.network, bench.test.x, bench.test.lengths  # while its weights are the initial ones
+        predicted = predict(*before) | limit(*before)
         arrays, last = follow(bench, record, cfg.steps, cfg.checkpoint_seconds)
         metrics = {name: value for name, value in last.scalars.items() if name.startswith("validation/")}
         found = evaluate(bench.network, bench.task, bench.test)

@@ -14,7 +14,7 @@ from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.cells.min_gru import MinGRU
 from rnnlab.cells.min_lstm import MinLSTM
 from rnnlab.networks import EncoderDecoder, Stack
-from rnnlab.theory import MOMENTS, gated_gain, linear_gain, mean_field
+from rnnlab.theory import MOMENTS, MeanField, gated_gain, linear_gain, mean_field
 
 FALLEN = 3.0  # decades that end the horizon, as in the probe `profile`
 LONGEST = 10**6  # steps; what lasts longer is called infinite
@@ -73,6 +73,27 @@ def predict(
     return {} if found is None else {"horizon": _horizon(found.log10), "decay_per_step": found.decades}
 
 
+def limit(
+    network: Stack | EncoderDecoder,
+    x: Float[Tensor, "T B I"] | Int[Tensor, "T B"],
+    lengths: Int[Tensor, " B"] | None = None,
+) -> dict[str, float]:
+    """{"chi": factor, "q": variance} of an infinitely wide network with the sw and the drive of this one's basic cell,
+    the recurrent layer nearest to the input; {} for other cells, and where units do not mix: see `theory.MeanField`.
+
+    It is what a figure draws as the theory, also near chi = 1 and for narrow networks. Nobody says that this very
+    network keeps to it: where it does, `predict` has a horizon.
+    """
+    if not isinstance(network, Stack) or network.truncate is not None:
+        return {}
+    with torch.no_grad():
+        cell = network.layers[0][0].materialised()
+        if type(cell) is not Elman or not _mixing(cell.W):
+            return {}
+        found = _field(cell, _drive(network, cell, x, lengths))
+    return {} if found is None else {"chi": found.chi, "q": found.q}
+
+
 def _drive(network: Stack, cell: Cell, x: Tensor, lengths: Tensor | None) -> dict[str, Tensor]:
     """U x_t + b of each gate at some steps of some samples, [N, H]."""
     T = len(x)
@@ -91,20 +112,26 @@ def _basic(cell: Elman, drive: dict[str, Tensor]) -> Law | None:
     holds of smooth slopes and a multiple of an orthogonal W. The share of ReLUs that are off, and the powers of any
     other W, are off by log10(e) / (2 sqrt(H)) decades per step: near rate 0 such a network goes its own way.
     """
-    W, variance = cell.W.double(), _mean_square(drive["h"])
-    gain = _gain(W)
-    if cell.activation not in MOMENTS or not (0 < gain < math.inf and variance < math.inf):
+    W, found = cell.W.double(), _field(cell, drive)
+    if found is None:
         return None
-    rate = mean_field(cell.activation, gain=gain, input_variance=variance).decades_per_step
+    rate = found.decades_per_step
     rate = rate if abs(rate) > FALLEN / LONGEST else 0.0  # of a linear cell with an orthogonal W: rounding
     off = math.log10(math.e) / 2 / math.sqrt(cell.size)
     if cell.activation == "identity" and _orthogonal(W):
         off = 0.0
     elif cell.activation != "relu" and _orthogonal(W):
-        off = abs(rate - math.log10(gain)) * math.sqrt(2 / cell.size)
+        off = abs(rate - math.log10(_gain(W))) * math.sqrt(2 / cell.size)
     if off > SURE * abs(rate) or (off and not _mixing(W)):
         return None
     return Law(lambda lag: rate * lag, rate)
+
+
+def _field(cell: Elman, drive: dict[str, Tensor]) -> MeanField | None:
+    gain, variance = _gain(cell.W.double()), _mean_square(drive["h"])
+    if cell.activation not in MOMENTS or not (0 < gain < math.inf and variance < math.inf):
+        return None
+    return mean_field(cell.activation, gain=gain, input_variance=variance)
 
 
 def _gated(cell: GRU | LSTM | CoupledLSTM, drive: dict[str, Tensor]) -> Law | None:

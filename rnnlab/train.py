@@ -13,6 +13,7 @@ from torch import Tensor
 from rnnlab.networks import EncoderDecoder, Stack
 from rnnlab.probes import Moment, Probe, Reading
 from rnnlab.probes.gradients import counts, global_norm
+from rnnlab.regularisers import Regulariser
 from rnnlab.tasks.base import Batch, Task, counted
 
 Outcome = Literal["solved", "stuck", "diverged"]
@@ -26,8 +27,9 @@ class Measurement:
 
     Attributes:
         step: number of updates done so far.
-        scalars: train/loss (mean over the batch), train/learning_rate, grad/norm before clipping, grad/clipped,
-            grad/zeros, grad/nonfinite; validation/* where evaluated; the probes' digests where probed.
+        scalars: train/loss (mean over the batch), train/penalty of a regulariser, train/learning_rate, grad/norm of
+            their sum before clipping, grad/clipped, grad/zeros, grad/nonfinite; validation/* where evaluated; the
+            probes' digests where probed.
         reading: what the probes measured, merged; None where not probed.
         probe_seconds: spent in probes so far.
         outcome: None before the last measurement.
@@ -49,6 +51,7 @@ def train(
     optimizer: torch.optim.Optimizer,
     *,
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    regulariser: Regulariser | None = None,
     clip: Clip,
     steps: int,
     batch: int,
@@ -68,6 +71,8 @@ def train(
     updated with it), `solved` if an evaluation met the task's criterion, else `stuck`.
 
     Args:
+        regulariser: gives what is added to the loss, from the pass and the loss of an update. Its gradient is added
+            before the norm is taken and clipped.
         clip: changes gradients in place, given their global norm; returns whether it fired.
         generator: the stream of the training data.
         schedule: whether to probe, given the step and the last step. The last measurement is always probed.
@@ -112,6 +117,10 @@ def train(
                 solved = solved or task.solved(found)
             optimizer.zero_grad()
             loss.backward(retain_graph=True)  # the probes differentiate the readout once more
+            if regulariser is not None:
+                penalty = regulariser(trajectory, loss)
+                penalty.backward(retain_graph=True)  # a parametrised W has one graph for both
+                scalars["train/penalty"] = penalty.item()
             grads = [p.grad for p in parameters if p.grad is not None]
             norm = global_norm(grads)
             diverged = not (math.isfinite(norm) and math.isfinite(scalars["train/loss"]))

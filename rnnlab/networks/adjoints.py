@@ -41,6 +41,7 @@ def adjoints(
     take: Take = parts,
     feeds_too: bool = False,
     input_too: bool = False,
+    smallest: float = 0.0,
 ) -> Adjoints:
     """All adjoints of a network from dL/d(out) [T, B, D], in the range of `d_out`.
 
@@ -53,6 +54,7 @@ def adjoints(
             hold the adjoints of all steps. It is called once per block, last block first in the pass's own time.
         feeds_too: whether the layers from input to hidden are asked for.
         input_too: whether the input is asked for, and those layers on the way; tokens make it as wide as their number.
+        smallest: in plain range, entries below this are carried on as 0, as `scan` does in training.
 
     Raises:
         ValueError: `d_out` or a part of `d_last` is not of the shape of what it is the gradient of.
@@ -69,7 +71,7 @@ def adjoints(
             run = trajectory.passes[key]
             share = slice(start, start := start + run.cell.size)
             deeper = depth > min(layers) or input_too or (feeds_too and bool(trajectory.feeds))
-            taken, first[key], dx = _through(run, key, d_out, share, d_last.get(key), take, input_too=deeper)
+            taken, first[key], dx = _through(run, key, d_out, share, d_last.get(key), take, deeper, smallest)
             found |= {(*key, name): turn(v, run.reversed) for name, v in taken.items()}
             if dx is not None:
                 down.append(turn(dx, run.reversed))
@@ -85,7 +87,7 @@ def adjoints(
         if k or input_too:
             d_out = mapped(d_out, lambda d, feed=feed: feed.layer.pull(feed.u, d))
     here = Adjoints(found, feeds, d_out if input_too else None)
-    return here if trajectory.origin is None else _behind(trajectory, first, here, take, feeds_too, input_too)
+    return here if trajectory.origin is None else _behind(trajectory, first, here, take, feeds_too, input_too, smallest)
 
 
 def _check(trajectory: Trajectory, d_out: Tensor | Scaled, d_last: Mapping[Key, Tensor | Scaled]) -> None:
@@ -104,6 +106,7 @@ def _behind(
     take: Take,
     feeds_too: bool,
     input_too: bool,
+    smallest: float,
 ) -> Adjoints:
     """With those of the encoder, which the decoder's initial states came from."""
     encoder = trajectory.origin.encoder
@@ -111,7 +114,7 @@ def _behind(
     scaled = any(isinstance(v, Scaled) for v in first.values())
     d_out = Scaled.of(nothing) if scaled else nothing
     d_last = trajectory.origin.pull(first)
-    there = adjoints(encoder, d_out, d_last, take=take, feeds_too=feeds_too, input_too=input_too)
+    there = adjoints(encoder, d_out, d_last, take=take, feeds_too=feeds_too, input_too=input_too, smallest=smallest)
     behind = len(encoder.feeds)
     feeds = there.feeds | {behind + k: v for k, v in here.feeds.items()}
     return Adjoints(there.parts | here.parts, feeds, there.x)
@@ -124,8 +127,8 @@ def _through(
     share: slice,
     last: Tensor | Scaled | None,
     take: Take,
-    *,
     input_too: bool,
+    smallest: float,
 ) -> tuple[dict[str, Tensor | Scaled], Tensor | Scaled, Tensor | Scaled | None]:
     """What `take` says of one pass, dL/ds_0, and dL/dx, both in the pass's own order of time."""
     cell, T = run.cell, len(run.path.x)
@@ -137,7 +140,7 @@ def _through(
 
     taken: dict[str, list[Tensor | Scaled]] = {}
     dx: list[Tensor | Scaled] = []
-    for block in way_back(cell, run.path, direct, last):
+    for block in way_back(cell, run.path, direct, last, smallest=smallest):
         for name, v in take(key, cell, block).items():
             taken.setdefault(name, []).append(v)
         if input_too:

@@ -94,6 +94,8 @@ WRONG = [
         r"gate_bias: chrono_bias needs a finite longest > 2 steps, got 1",
     ),
     (["init.gain=-1"], r"init: orthogonal needs a positive, finite gain, got -1"),
+    (["cell=lstm", "regulariser=omega"], r"regulariser: omega needs elman cells, .*, got LSTM"),
+    (["regulariser=omega", "regulariser.weight=-4"], r"regulariser: omega needs a finite weight >= 0, got -4"),
     (
         ["cell._target_=rnnlab.cells.nothing.Nothing"],
         r"cell\._target_: cannot import 'rnnlab\.cells\.nothing\.Nothing'",

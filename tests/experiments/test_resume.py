@@ -85,8 +85,14 @@ def test_every_cell_goes_on(k, cell):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["task=reverse", "network=encoder_decoder", "cell=gru", "constraint=orthogonal", "network.layer_norm=true"],
-        ["task=digits", "network.direction=bidirectional", "network.input_layers=1", "network.output_layers=1"],
+        ["task=reverse", "network=encoder_decoder", "constraint=orthogonal", "regulariser=omega"],
+        [
+            "task=digits",
+            "network.direction=bidirectional",
+            "network.input_layers=1",
+            "network.output_layers=1",
+            "regulariser=omega",
+        ],
         [
             "task.length=9",
             "network.depth=2",
@@ -95,7 +101,14 @@ def test_every_cell_goes_on(k, cell):
             "network.residual=true",
             "clip=value",
         ],
-        ["task.length=20", "network.truncate=6", "+probe@probes.drive=drive", "+probe@probes.weights=weights"],
+        [
+            "task.length=20",
+            "network.truncate=6",
+            "regulariser=omega",
+            "constraint=spectral_margin",
+            "+probe@probes.drive=drive",
+            "+probe@probes.weights=weights",
+        ],
     ],
     ids=["encoder_decoder", "bidirectional", "deep", "truncated"],
 )
@@ -130,7 +143,7 @@ def followed(folder: Path, tracker: Stop, *overrides: str) -> tuple[dict[str, np
 
 
 GROWING = ["cell.activation=identity", "init.gain=1.5"]  # gradients, so that half-lives are infinite
-BURSTING = ["optimizer=sgd", "clip=none", "optimizer.lr=1e30"]
+BURSTING = ["optimizer=sgd", "clip=none", "optimizer.lr=1e30", "regulariser=omega"]
 
 
 @pytest.mark.parametrize(("overrides", "stop"), [(GROWING, 3), (GROWING, 8), (BURSTING, 1)])

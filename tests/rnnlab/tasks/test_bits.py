@@ -53,20 +53,20 @@ def test_parity_without_one_of_its_bits_is_a_coin():
 
 
 def test_a_latch_is_told_the_class_in_its_first_steps_and_hears_noise_in_the_others():
-    size, task = 20_000, Latch(length=6, shown=2, noise=0.2, solved_error=0.01)
+    size, task = 20_000, Latch(length=6, shown=2, noise=0.2, channels=3, solved_error=0.01)
     x, y, *_ = draw(task, size)
     told = torch.where(torch.arange(6)[:, None] < 2, 2 * y[:, 0] - 1, 0)
-    noise = x[..., 0] - told
+    noise = torch.cat([x[..., 0] - told, x[..., 1], x[..., 2]])  # of steps and channels
     # 5 standard errors of a mean and of a standard deviation over 20,000 numbers: sees .007 and .005
     assert noise.mean(1).abs().max() < 5 * 0.2 / size**0.5
     assert (noise.std(1) - 0.2).abs().max() < 5 * 0.2 / (2 * size) ** 0.5
     together = torch.corrcoef(torch.cat([noise, y.T]))
-    assert (together - torch.eye(7)).abs().max() < 5 / size**0.5  # no step knows of another, or of the class
+    assert (together - torch.eye(19)).abs().max() < 5 / size**0.5  # none of them knows of another, or of the class
 
 
 def test_the_best_answer_to_the_latch_errs_as_often_as_the_normal_distribution_says():
     size, L, s = 40_000, 2, 1.3
-    x, y, *_ = draw(Latch(length=5, shown=L, noise=s, solved_error=0.01), size)
+    x, y, *_ = draw(Latch(length=5, shown=L, noise=s, channels=1, solved_error=0.01), size)
     p = 0.5 * math.erfc(math.sqrt(L) / s / math.sqrt(2))
     error = wrong_bits(x[:L].sum(0), y).double().mean()
     assert abs(error - p) < 5 * (p * (1 - p) / size) ** 0.5  # sees .009 of .138
@@ -104,3 +104,5 @@ def test_a_latch_that_has_nothing_to_hold_is_refused():
         make("latch", shown=0)
     with pytest.raises(ValueError, match=r"^latch needs noise to be a number > 0, got -1\.0$"):
         make("latch", noise=-1.0)
+    with pytest.raises(ValueError, match=r"^latch needs channels >= 1 to tell the class in, got 0$"):
+        make("latch", channels=0)
