@@ -1,11 +1,11 @@
 """Draw the experiment `schuster1997_direction`: what does a network hear of each end of its input?
 
-    python -m analysis.schuster1997_direction [FOLDER] [--out figures] [--scale smoke|laptop|paper] [--where ...] [--keep]
+    python -m analysis.schuster1997_direction [FOLDER] [--out figures] [--scale SCALE] [--where NAME=VALUE] [--keep]
 
-writes schuster1997_direction: of the forward, the backward and the bidirectional network the norm of the gradient of the
-input against time, before training, and the error of recall against position, after it; and prints whether the claims
-hold. The gradient of the input is dL/du_t of the feed-forward layer u_t = A x_t; theory is a^(T-1-t) for a forward pass
-and a^t for a backward one, with the recorded rate, which for a linear network is log10 a.
+writes schuster1997_direction: of the forward, the backward and the bidirectional network the norm of the gradient of
+the input against time, before training, and the error of recall against position, after it; and prints whether the
+claims hold. The gradient of the input is dL/du_t of the feed-forward layer u_t = A x_t; theory is a^(T-1-t) for a
+forward pass and a^t for a backward one, with the recorded rate, which for a linear network is log10 a.
 """
 
 import sys
@@ -21,13 +21,14 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import claims, drawing, style, tables
 from analysis.claims import Claim
+from analysis.figures.band import band
 from analysis.figures.panels import looks, named, panels
 
 DIRECTIONS = ("forward", "backward", "bidirectional")
 NAMES = {"identity": "linear", "tanh": "tanh"}
 GRADIENT, ERROR = "gradient of the input / relative to the ends", "error of the bit / at position $p = t$"
-# Decades. The norm of a random U^T a of H = 64 strays by .04, the largest of 80 by three times that. Mean field is off by
-# .006 a step in one such network, which is .25 in the middle.
+# Decades. The norm of a random U^T a of H = 64 strays by .04, the largest of 80 by three times that. Mean field is off
+# by .006 a step in one such network, which is .25 in the middle.
 WITHIN = {"linear": 0.2, "tanh": 0.4}
 
 
@@ -75,7 +76,7 @@ def _table(run: pd.Series, profiles: pd.DataFrame) -> pd.DataFrame:
             "T": T,
             "time": time,
             **columns,
-            "error": [run[f"test/error/{p}"] for p in time],
+            "error": [run.get(f"test/error/{p}", np.nan) for p in time],
         }
     )
 
@@ -107,13 +108,10 @@ def figure(table: pd.DataFrame) -> Figure:
 
 
 def _line(axes: Axes, lines: pd.DataFrame, look: dict) -> None:
-    """Median and range over seeds, and the law that the median of the seeds has."""
-    over = lines.groupby("time")
-    value = over["value"]
-    axes.fill_between(value.median().index, value.min(), value.max(), color=look["color"], alpha=0.2, linewidth=0)
-    axes.plot(value.median(), **look)
+    """Median and range over seeds, and the median of their laws."""
+    band(axes, lines, "time", "value", look)
     if lines["predicted"].notna().any():
-        axes.plot(over["predicted"].median(), color="black", linewidth=0.6, linestyle=style.THEORY)
+        axes.plot(lines.groupby("time")["predicted"].median(), color="black", linewidth=0.6, linestyle=style.THEORY)
 
 
 def _marks(long: pd.DataFrame) -> list:
@@ -175,8 +173,8 @@ def _recall(table: pd.DataFrame, direction: str) -> list[Claim]:
 
 
 def _error(table: pd.DataFrame) -> pd.Series:
-    """The mean over the positions, of each seed."""
-    return table["error"].groupby(table["seed"]).mean()
+    """The mean over the positions, of each seed; a run that diverged answers nothing, and so errs on all."""
+    return table["error"].fillna(1.0).groupby(table["seed"]).mean()
 
 
 EXPERIMENT = drawing.Experiment(
@@ -186,7 +184,7 @@ EXPERIMENT = drawing.Experiment(
         drawing.Published(
             "schuster1997_direction",
             figure,
-            "Gradient of the input over time, and recall by position, of networks that read forward, backward and both.",
+            "Gradient of the input over time and recall by position, of networks that read forward, backward or both.",
             check,
         ),
     ),
