@@ -26,7 +26,7 @@ from analysis.figures.panels import looks, named, panels
 
 DIRECTIONS = ("forward", "backward", "bidirectional")
 NAMES = {"identity": "linear", "tanh": "tanh"}
-GRADIENT, ERROR = "gradient of the input / relative to the ends", "error of the bit / at position $p = t$"
+GRADIENT, ERROR = r"$\|\partial L/\partial x_t\|$ / relative to the ends", "error of the bit / at position $p = t$"
 # Decades. The norm of a random U^T a of H = 64 strays by .04, the largest of 80 by three times that. Mean field is off
 # by .006 a step in one such network, which is .25 in the middle.
 WITHIN = {"linear": 0.2, "tanh": 0.4}
