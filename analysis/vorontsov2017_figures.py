@@ -30,9 +30,10 @@ def heatmap(table: pd.DataFrame) -> Figure:
     figure = heatmap_figure(table.assign(row=row, column=column), title=title, bar=RATIO, height=1.2)
     named = {(at[0], at[1]): margin for margin, at in place.items()}
     columns = max(at[1] for at in place.values()) + 1
-    for n, axes in enumerate(figure.axes[: rows * columns]):
-        axes.set_title(named.get((n // columns, n % columns), ""))
-        axes.set_ylabel("")
+    with style.look():
+        for n, axes in enumerate(figure.axes[: rows * columns]):
+            axes.set_title(named.get((n // columns, n % columns), ""))
+            axes.set_ylabel("")
     return figure
 
 
