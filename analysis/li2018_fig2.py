@@ -2,7 +2,10 @@
 
     python -m analysis.li2018_fig2 [FOLDER] [--out figures] [--scale smoke|laptop|paper] [--keep]
 
-The error is that of the training batches, which are always fresh, as a mean over a window of updates.
+The error is that of the training batches, which are always fresh, as a mean over a window of updates. What is not the
+authors' (their code: Sunnydreamrain/IndRNN_Theano_Lasagne): input weights are Glorot's, theirs N(0, 0.001), which slows
+an IRNN down; the LSTM has no peepholes; u of both layers of the IndRNN begins in U(0, 2^(1/T)), in theirs that of the
+second between 2^(-1/T) and 2^(1/T).
 """
 
 import sys
