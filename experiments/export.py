@@ -39,6 +39,7 @@ COLUMNS = {  # text: a string, dictionary-encoded
     },
     "drive": {**SERIES, "gate": "text", "time": "int64", **STATISTICS},
     "weights": {**SERIES, "gate": "text", "time": "int64", "log10_norm": "double"},
+    "states": {**SERIES, "measure": "text", "time": "int64", **STATISTICS},
     "step_losses": {"step": "int64", "time": "int64", "loss": "double"},
 }
 ALWAYS = ("scalars", "profiles")  # the others only if some run has such rows

@@ -38,22 +38,23 @@ def orthogonal(cell: Cell, *, map: Map) -> None:
         Lezcano-Casado, Trivializations for gradient-based optimization on manifolds, 2019; Helfrich, Willmott, Ye,
         Orthogonal recurrent neural networks with scaled Cayley transform, 2018.
     """
-    if map not in get_args(Map):
-        raise ValueError(f"orthogonal needs a map out of {', '.join(get_args(Map))}, got {map!r}")
+    _known("orthogonal", map)
     _constrain(cell, "orthogonal", lambda: Orthogonal(map))
 
 
-def spectral_margin(cell: Cell, *, margin: float) -> None:
+def spectral_margin(cell: Cell, *, margin: float, map: Map) -> None:
     """Keep the singular values of every gate's W in [1 - m, 1 + m]:
 
-        W = U diag(s) V^T,      U, V orthogonal, by the exponential,      s = 1 + m (2 sigmoid(p) - 1)
+        W = U diag(s) V^T,      U, V orthogonal, by the map,      s = 1 + m (2 sigmoid(p) - 1),      p = q / (2 m)
 
-    so over k steps of a linear cell the norm of a gradient changes by a factor between (1 - m)^k and (1 + m)^k. U, V
-    and s start at the singular value decomposition of the initial W, s clipped into the middle 95 % of the interval:
-    at its ends p would be infinite.
+    so over k steps of a linear cell the norm of a gradient changes by a factor between (1 - m)^k and (1 + m)^k. What is
+    trained is q: ds/dq = sigmoid'(p) <= 1/4 whatever the margin, as where the paper divides the learning rate of p by
+    2 m. U, V and s start at the singular value decomposition of the initial W, s clipped into the middle 95 % of the
+    interval: at its ends q would be infinite.
 
     Args:
         margin: m, in (0, 1].
+        map: as in `orthogonal`. The paper takes Cayley steps.
 
     Raises:
         ValueError: as `orthogonal`, or another margin.
@@ -64,7 +65,8 @@ def spectral_margin(cell: Cell, *, margin: float) -> None:
     """
     if not 0 < margin <= 1:
         raise ValueError(f"spectral_margin needs 0 < margin <= 1 (0 is constraint orthogonal), got {margin}")
-    _constrain(cell, "spectral_margin", lambda: SpectralMargin(margin))
+    _known("spectral_margin", map)
+    _constrain(cell, "spectral_margin", lambda: SpectralMargin(margin, map))
 
 
 class Orthogonal(nn.Module):
@@ -85,18 +87,18 @@ class Orthogonal(nn.Module):
 
 
 class SpectralMargin(nn.Module):
-    """The strict lower triangles of both rotations and p, of G gates, to W."""
+    """The strict lower triangles of both rotations and q, of G gates, to W."""
 
-    def __init__(self, margin: float):
+    def __init__(self, margin: float, map: Map):
         super().__init__()
-        self.margin = margin
+        self.margin, self.map = margin, map
 
     def forward(
-        self, left: Float[Tensor, "G HH"], p: Float[Tensor, "G H"], right: Float[Tensor, "G HH"]
+        self, left: Float[Tensor, "G HH"], q: Float[Tensor, "G H"], right: Float[Tensor, "G HH"]
     ) -> Float[Tensor, "GH H"]:
-        H = p.shape[-1]
-        U, V = self.U_0 @ rotation(left, H, "matrix_exp"), self.V_0 @ rotation(right, H, "matrix_exp")
-        s = 1 + self.margin * (2 * p.sigmoid() - 1)
+        H = q.shape[-1]
+        U, V = self.U_0 @ rotation(left, H, self.map), self.V_0 @ rotation(right, H, self.map)
+        s = 1 + self.margin * (2 * (q / (2 * self.margin)).sigmoid() - 1)
         return (U * s[:, None, :] @ V.mT).flatten(0, 1)
 
     @torch.no_grad()
@@ -105,7 +107,8 @@ class SpectralMargin(nn.Module):
         self.register_buffer("U_0", U.to(W.dtype))
         self.register_buffer("V_0", V_t.mT.to(W.dtype))
         place = ((s - 1) / self.margin).clamp(-INSIDE, INSIDE)  # in the interval: -1 at its lower end, 1 at the upper
-        return _no_rotation(W), ((1 + place) / 2).logit().to(W.dtype), _no_rotation(W)
+        q = 2 * self.margin * ((1 + place) / 2).logit()
+        return _no_rotation(W), q.to(W.dtype), _no_rotation(W)
 
 
 def rotation(L: Float[Tensor, "G HH"], H: int, map: Map) -> Float[Tensor, "G H H"]:
@@ -118,6 +121,11 @@ def rotation(L: Float[Tensor, "G HH"], H: int, map: Map) -> Float[Tensor, "G H H
         return torch.matrix_exp(A)
     eye = torch.eye(H, dtype=L.dtype, device=L.device)
     return torch.linalg.solve(eye - A / 2, eye + A / 2)
+
+
+def _known(what: str, map: str) -> None:
+    if map not in get_args(Map):
+        raise ValueError(f"{what} needs a map out of {', '.join(get_args(Map))}, got {map!r}")
 
 
 def _svd(W: Float[Tensor, "GH H"]) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from rnnlab.cells import GRU, LSTM, Cell, Elman
 from rnnlab.cells.coupled_lstm import CoupledLSTM
+from rnnlab.cells.deep_transition import DeepTransition
 from rnnlab.cells.min_gru import MinGRU
 from rnnlab.cells.min_lstm import MinLSTM
 from rnnlab.networks import EncoderDecoder, Stack
-from rnnlab.theory import MOMENTS, MeanField, gated_gain, mean_field
+from rnnlab.theory import MOMENTS, MeanField, gated_gain, linear_gain, mean_field
 
 FALLEN = 3.0  # decades that end the horizon, as in the probe `profile`
 LONGEST = 10**6  # steps; what lasts longer is called infinite
@@ -48,13 +49,15 @@ def predict(
         gru, lstm,  `gated_gain`, linearised at rest, where the drive is weak and all units have the same biases. Not
         coupled_    where f + s comes near 1, as for an LSTM with forget bias 1 and sw = 1: its memory fills up, and the
         lstm        horizon is half of what the theory of rest says.
+        deep        the product of the gains of its maps, where all are linear, without shortcut, and each W a multiple
+        transition  of an orthogonal matrix.
         min_gru,    what each unit keeps by its bias, in the root mean square over the units, where the drive of the
         min_lstm    gates is weak.
 
     sigmoid(b_f)^k alone is no law of the others: through W comes as much again, and the horizon is twice as long. So
     with gates that see the state, chrono and uniform biases have none here. Nor have a W that is
-    mostly diagonal or zeros (but for linear cells), fewer than 32 units, other cells, deep transitions, truncation, and
-    encoders, which hear of the loss through their decoder. Nothing is drawn or changed.
+    mostly diagonal or zeros (but for linear cells), fewer than 32 units, other cells and deep transitions, truncation,
+    and encoders, which hear of the loss through their decoder. Nothing is drawn or changed.
 
     Args:
         x, lengths: some inputs, as for the network.
@@ -168,7 +171,23 @@ def _apart(cell: MinGRU | MinLSTM, drive: dict[str, Tensor]) -> Law | None:
     )
 
 
-LAWS = {Elman: _basic, GRU: _gated, LSTM: _gated, CoupledLSTM: _gated, MinGRU: _apart, MinLSTM: _apart}
+def _deep(cell: DeepTransition, drive: dict[str, Tensor]) -> Law | None:
+    linear = all(isinstance(f, Elman) and f.activation == "identity" and _orthogonal(f.W.double()) for f in cell.maps)
+    if cell.shortcut or not linear:
+        return None
+    gain = math.prod(_gain(f.W.double()) for f in cell.maps)
+    return Law(lambda lag: linear_gain(lag, gain=gain, depth=1, maps=1, aligned=False), math.log10(gain))
+
+
+LAWS = {
+    Elman: _basic,
+    DeepTransition: _deep,
+    GRU: _gated,
+    LSTM: _gated,
+    CoupledLSTM: _gated,
+    MinGRU: _apart,
+    MinLSTM: _apart,
+}
 
 
 def _mean_square(z: Tensor) -> float:

@@ -180,6 +180,30 @@ def gated_gain(lag: int, *, keep: float, through: float) -> float:
     return float(top + math.log(np.exp(size - top).mean())) / (2 * math.log(10))
 
 
+def linear_gain(lag: int, *, gain: float, depth: int, maps: int, aligned: bool) -> float:
+    """log10 of the gain of a gradient over k steps of a linear network of D layers, relative to that over no step:
+
+        C(k + D - 1, D - 1) a^(m k)              aligned: W = a I
+        sqrt(C(k + D - 1, D - 1)) a^(m k)        W = a Q, with an orthogonal Q of its own in each layer
+
+    C counts the ways that k steps can be divided among the D layers between a state of the lowest and the loss, each of
+    which keeps a^(m k). Where all W commute with everything the ways add up, exactly. Where they have nothing in common
+    their squares do: the root mean square, from which a network of H units strays by a share of about sqrt(D / H). So
+    depth changes a factor that grows as a power of the lag, never the rate; what multiplies the rate is m.
+
+    Args:
+        gain: a, of each recurrent map.
+        depth: D, the stacked layers from the state up to the loss.
+        maps: m, the maps of a deep transition; 1 is a plain layer.
+    """
+    _check("lag", lag, lag >= 0, ">= 0")
+    _check("gain", gain, 0 < gain < math.inf, "positive and finite")
+    _check("depth", depth, depth >= 1, ">= 1")
+    _check("maps", maps, maps >= 1, ">= 1")
+    ways = math.log10(math.comb(lag + depth - 1, depth - 1))
+    return maps * lag * math.log10(gain) + (ways if aligned else ways / 2)
+
+
 def _tanh_square(q: float) -> float:
     return _gaussian_mean(lambda u: np.tanh(u) ** 2, q)
 

@@ -4,9 +4,10 @@
                    nonfinite
     drive          step, layer, direction, gate, time, one column per statistic (log10 of a norm)
     weights        step, layer, direction, gate, time, log10_norm
+    states         step, layer, direction, measure (norm, distance), time, one column per statistic (log10 of a norm)
     step_losses    step, time, loss
 
-The last three only of runs with those probes. -inf is an exact zero, NaN a step at which a series has no state.
+The last four only of runs with those probes. -inf is an exact zero, NaN a step at which a series has no state.
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,6 +54,12 @@ LAYOUTS = {
     ),
     "weights": Layout(
         "weight_log10_norm", {name: f"weight_{name}" for name in ("layer", "direction", "gate")}, name="log10_norm"
+    ),
+    "states": Layout(
+        "state_log10",
+        {name: f"state_{name}" for name in ("layer", "direction", "measure")},
+        time="state_time",
+        statistic="state_statistic",
     ),
     "step_losses": Layout("step_loss", {}, time="step_loss_time", name="loss"),
 }

@@ -7,6 +7,7 @@ from rnnlab.probes.profile import Profile
 from rnnlab.probes.saturation import Saturation
 from rnnlab.probes.schedule import Decades, Every
 from rnnlab.probes.spectrum import Spectrum
+from rnnlab.probes.states import States
 from rnnlab.probes.surface import Surface
 from rnnlab.probes.truncation import Truncation
 from rnnlab.probes.weights import Weights
@@ -21,6 +22,7 @@ __all__ = [
     "Reading",
     "Saturation",
     "Spectrum",
+    "States",
     "StepLosses",
     "Surface",
     "Truncation",

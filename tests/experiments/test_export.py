@@ -78,6 +78,10 @@ def test_arrays_of_the_other_probes_are_laid_out_by_their_own_axes(folder, tmp_p
     arrays |= {"weight_log10_norm": rng.normal(size=(3, 3, 20))}
     arrays |= {"step_loss": rng.normal(size=(3, 4)), "step_loss_time": np.array([16, 17, 18, 19])}
     arrays["weight_log10_norm"][1, 2, 7] = np.nan
+    ways = {"layer": [0, 0], "direction": ["forward"] * 2, "measure": ["norm", "distance"]}
+    arrays |= {f"state_{name}": np.array(v) for name, v in ways.items()}
+    arrays |= {"state_statistic": np.array(tables.STATISTICS), "state_time": np.arange(6)}
+    arrays |= {"state_log10": rng.normal(size=(3, 2, 5, 6))}
     np.savez(file, **arrays)
     export(folder, tmp_path / "out.parquet")
     drive, weights, losses = (read(tmp_path / "out.parquet", t) for t in ("drive", "weights", "step_losses"))
@@ -88,6 +92,9 @@ def test_arrays_of_the_other_probes_are_laid_out_by_their_own_axes(folder, tmp_p
             assert row[name] == arrays["drive_log10_norm"][n, s, k, row["time"]]
     one = weights[(weights["layer"] == 1) & (weights["step"] == 50)].sort_values("time")
     np.testing.assert_array_equal(one["log10_norm"], arrays["weight_log10_norm"][1, 2])
+    states = read(tmp_path / "out.parquet", "states")
+    two = states[(states["measure"] == "distance") & (states["step"] == 100)].sort_values("time")
+    np.testing.assert_array_equal(two[list(tables.STATISTICS)].to_numpy().T, arrays["state_log10"][2, 1])
     last = losses[(losses["run"] == "b") & (losses["step"] == 100)]
     assert dict(zip(last["time"], last["loss"], strict=True)) == dict(
         zip(range(16, 20), arrays["step_loss"][2], strict=True)

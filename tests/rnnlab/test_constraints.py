@@ -1,6 +1,7 @@
 """Constrained recurrent matrices: where they start, what they keep in training, and the gradient of what is trained."""
 
 import importlib
+import math
 from functools import partial
 from pathlib import Path
 
@@ -65,11 +66,12 @@ def test_every_gate_starts_at_the_nearest_orthogonal_matrix_and_stays_orthogonal
 
 
 @each_cell
-def test_singular_values_start_clipped_into_the_margin_and_stay_in_it(name):
+@each_map
+def test_singular_values_start_clipped_into_the_margin_and_stay_in_it(name, map):
     cell, margin = cell_of(name), 0.3
     U, s, V_t = torch.linalg.svd(gates(cell))
     assert ((s < 0.7) | (s > 1.3)).any()
-    spectral_margin(cell, margin=margin)
+    spectral_margin(cell, margin=margin, map=map)
     expected = U * s.clamp(1 - 0.95 * margin, 1 + 0.95 * margin)[:, None, :] @ V_t
     assert relative(gates(cell), expected) < ROUNDING
     s, first = torch.linalg.svdvals(gates(trained(cell))), torch.linalg.svdvals(expected)
@@ -78,11 +80,26 @@ def test_singular_values_start_clipped_into_the_margin_and_stay_in_it(name):
     assert relative(gates(cell), expected) > 0.1  # U and V have turned as well
 
 
+@pytest.mark.parametrize("margin", [0.001, 0.1, 1.0])
+def test_a_step_of_what_is_trained_moves_the_singular_values_alike_whatever_the_margin(margin):
+    """s = 1 + 2 m (sigmoid(q / 2m) - 1/2): from an orthogonal W, at q = 0, by a quarter of the step."""
+    cell = cell_of("tanh")
+    inits.orthogonal_(cell.W, gain=1.0)
+    spectral_margin(cell, margin=margin, map="cayley")
+    q = cell.parametrizations.W.original1
+    step = 1e-3 * margin * torch.linspace(-1, 1, 5)
+    q.data += step
+    assert relative(torch.linalg.svdvals(gates(cell)).flip(-1)[0], 1 + step / 4) < 1e-9 * margin
+    q.data.fill_(margin)
+    expected = torch.full((1, 5), 1 + 2 * margin * (1 / (1 + math.exp(-0.5)) - 0.5))
+    assert relative(torch.linalg.svdvals(gates(cell)), expected) < ROUNDING
+
+
 def test_a_matrix_inside_the_set_is_left_as_it_was():
     cell = cell_of("tanh")
     inits.orthogonal_(cell.W, gain=1.0)
     W = cell.W.detach().clone()
-    for constraint in (partial(orthogonal, map="cayley"), partial(spectral_margin, margin=0.01)):
+    for constraint in (partial(orthogonal, map="cayley"), partial(spectral_margin, margin=0.01, map="cayley")):
         twin = cell_of("tanh")
         twin.load_state_dict(cell.state_dict())
         constraint(twin)
@@ -113,8 +130,8 @@ def test_matrix_and_gradient_equal_those_of_torchs_own_parametrisation_gate_by_g
 @each_cell
 @pytest.mark.parametrize(
     "constraint",
-    [partial(orthogonal, map="matrix_exp"), partial(orthogonal, map="cayley"), partial(spectral_margin, margin=0.2)],
-    ids=["matrix_exp", "cayley", "spectral_margin"],
+    [partial(c, map=map) for c in (orthogonal, partial(spectral_margin, margin=0.2)) for map in MAPS],
+    ids=["matrix_exp", "cayley", "spectral_margin", "spectral_margin-cayley"],
 )
 def test_gradients_of_the_originals_equal_autograd_on_the_loop(name, constraint):
     """The twin computes W anew at every step."""
@@ -143,7 +160,7 @@ def test_a_linear_cell_passes_gradients_on_unchanged_after_training(map):
 
 
 def test_a_trained_cell_is_restored_from_its_state():
-    for constraint in (partial(orthogonal, map="cayley"), partial(spectral_margin, margin=0.2)):
+    for constraint in (partial(orthogonal, map="cayley"), partial(spectral_margin, margin=0.2, map="matrix_exp")):
         cells = [cell_of("lstm"), cell_of("lstm")]
         for cell in cells:
             constraint(cell)
@@ -181,9 +198,14 @@ def test_every_choice_of_the_configuration_acts_on_a_cell(path):
     ("constraint", "cell", "message"),
     [
         (partial(orthogonal, map="cayley"), ProjectedLSTM(2, 3, memory=6), "orthogonal needs a dense square recurrent"),
-        (partial(spectral_margin, margin=0.1), ProjectedLSTM(2, 3, memory=3), "per gate, which ProjectedLSTM lacks"),
-        (partial(spectral_margin, margin=0), GRU(2, 3), r"0 < margin <= 1 .*, got 0"),
-        (partial(spectral_margin, margin=1.5), GRU(2, 3), r"0 < margin <= 1 .*, got 1\.5"),
+        (
+            partial(spectral_margin, margin=0.1, map="cayley"),
+            ProjectedLSTM(2, 3, memory=3),
+            "per gate, which ProjectedLSTM lacks",
+        ),
+        (partial(spectral_margin, margin=0, map="cayley"), GRU(2, 3), r"0 < margin <= 1 .*, got 0"),
+        (partial(spectral_margin, margin=1.5, map="cayley"), GRU(2, 3), r"0 < margin <= 1 .*, got 1\.5"),
+        (partial(spectral_margin, margin=0.1, map="qr"), GRU(2, 3), "spectral_margin needs a map .*, got 'qr'"),
         (partial(orthogonal, map="householder"), GRU(2, 3), "a map out of matrix_exp, cayley, got 'householder'"),
     ],
 )
@@ -197,4 +219,4 @@ def test_a_second_constraint_is_refused(as_a_user):
     cell = cell_of("tanh")
     orthogonal(cell, map="cayley")
     with pytest.raises(ValueError, match="W is parametrised already"):
-        spectral_margin(cell, margin=0.1)
+        spectral_margin(cell, margin=0.1, map="cayley")

@@ -5,7 +5,7 @@ import torch
 
 import rnnlab
 from rnnlab.networks import adjoints
-from rnnlab.probes import Drive, Moment, Profile, Truncation, Weights
+from rnnlab.probes import Drive, Moment, Profile, States, Truncation, Weights
 from rnnlab.scaled import Scaled, log10_norm
 from tests.rnnlab.oracles import CELLS, relative, stack_of
 
@@ -36,7 +36,7 @@ def test_every_probe_and_a_trace_run_there():
         losses = outputs.square().sum(-1)
         losses.sum().backward(retain_graph=True)
     moment = Moment(0, network, trajectory, losses, losses.sum(0), range(30))
-    for probe in (Profile(), Drive(), Weights(), Truncation(windows=[3])):
+    for probe in (Profile(), Drive(), States(), Weights(), Truncation(windows=[3])):
         assert all(v.device.type == "cpu" for v in probe(moment).arrays.values())
     assert len(trace.profiles())
     module = torch.nn.LSTM(3, 4, bidirectional=True).cuda()

@@ -121,6 +121,21 @@ def test_a_linear_orthogonal_network_is_predicted_exactly():
     assert predict(untrained(IDENTITY, turned(1.1)), x)["horizon"] == math.inf
 
 
+@pytest.mark.parametrize("maps", [2, 3])
+def test_a_linear_deep_transition_multiplies_the_gains_of_its_maps(maps):
+    x, network = torch.randn(100, 4, 2), untrained(IDENTITY, turned(0.9), transition=maps)
+    rate = maps * math.log10(0.9)
+    wanted = {"horizon": math.ceil(-3 / rate), "decay_per_step": pytest.approx(rate)}
+    assert predict(network, x) == wanted
+    assert measured(network, x) == wanted
+    with torch.no_grad():
+        network.layers[0][0].maps[-1].W.mul_(0.5)  # each has a gain of its own
+    assert predict(network, x)["decay_per_step"] == pytest.approx(rate - math.log10(2))
+    network.layers[0][0].maps[-1].W.data[0] *= 2  # and is to be a multiple of an orthogonal matrix
+    assert predict(network, x) == {}
+    assert predict(untrained(IDENTITY, turned(0.9), transition=maps, shortcut=True), x) == {}
+
+
 SILENT = {
     "few units": (TANH, turned(0.9), 1.0, {"hidden": 31}),
     "a Gaussian W near 1": (TANH, gaussian(0.95), 1.0, {}),
