@@ -49,8 +49,8 @@ def verdicts(table: pd.DataFrame) -> list[str]:
 def test_the_grid_is_that_of_the_longest_and_the_walls_are_those_of_both(table):
     grid = table[table["kind"] == "surface"]
     assert set(grid["T"]) == {50}
-    point = grid[(grid["w"] == W[3]) & (grid["b"] == B[1])]
-    assert point["loss"].item() == (3 * B.size + 1) / 100
+    point = grid[(grid["w"] == W[4]) & (grid["b"] == B[2])]
+    assert point["loss"].item() == (4 * B.size + 2) / 100
     assert table.groupby("kind")["T"].nunique()["gradient"] == 2
     path = table[(table["kind"] == "clipped") & (table["path"] == 1)]
     assert list(path["w"]) == [5, 4.97, 4.94]
