@@ -106,7 +106,7 @@ def _figure(table: pd.DataFrame, x: str, label: str, y: str) -> Figure:
                 band(axes, lines, x, "loss", look[key])
             axes.set_ylim(0, 1.2)
             axes.set_xlim(0, panel[x].max())
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
             axes.tick_params(labelleft=made.edge(axes))
         return made.finish(label, y, [*named(table, ""), *_marks(table, x)])
 

@@ -104,10 +104,11 @@ def test_the_figures_show_each_order_in_each_panel(made):
         (reversal.learning_figure, "sutskever2014_reversal"),
         (reversal.positions_figure, "sutskever2014_positions"),
     ):
-        axes = figure(made[name]).axes
+        table = made[name].assign(loss=lambda rows: rows["loss"] * (1 + rows["seed"]))
+        axes = figure(table).axes
         assert [one.get_title() for one in axes] == ["$T$ = 4", "$T$ = 8"]
         for one, T in zip(axes, (4, 8), strict=True):
-            rows = made[name][made[name]["T"] == T]
+            rows = table[table["T"] == T]
             curves = [line for line in one.get_lines() if len(line.get_xdata()) > 2]
             for line, (_, of) in zip(curves, rows.groupby("hue", observed=True), strict=True):
                 x = "step" if "step" in of else "position"
