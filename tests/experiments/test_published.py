@@ -32,7 +32,10 @@ def swept(name: str, outputs: Path) -> int:
     return len(sweep.runs)
 
 
-@pytest.mark.parametrize("experiment", published.EXPERIMENTS, ids=lambda experiment: experiment.name)
+EXPERIMENTS = [experiment for experiment in published.EXPERIMENTS if experiment.name != "horizon"]  # .ci/run does
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
 def test_an_experiment_runs_draws_and_says_what_holds(experiment, tmp_path, monkeypatch, capsys):
     count = swept(experiment.name, tmp_path)
     folder = tmp_path / experiment.name
