@@ -76,7 +76,7 @@ def speed(table: pd.DataFrame) -> list[Claim]:
                 paper="convergence speed increases with the margin",
             )
         )
-        ranks = [_correlation(one[one.index.notna()]) for one in each]
+        ranks = [_correlation(one) for one in each]
         made.append(
             claims.at_most(
                 f"T = {T}: the larger the margin, the fewer updates until half is recalled: rank correlation",
