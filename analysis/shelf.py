@@ -60,18 +60,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def said(experiment: Experiment, outputs: Path | None, scale: str | None = None) -> tuple[str, list[Claim]]:
-    """What was read, and the claims of the experiment.
+    """What was read, and the claims of the experiment; none where there is nothing to read.
 
     Args:
         outputs: None: the kept tables alone.
-
-    Raises:
-        ValueError: there is nothing to read.
     """
-    if outputs is None:
-        found = drawing.of_kept(experiment, scale=scale)
-    else:
-        found = drawing.look(experiment, outputs / experiment.name, scale, [], Path("figures"))
+    try:
+        if outputs is None:
+            found = drawing.of_kept(experiment, scale=scale)
+        else:
+            found = drawing.look(experiment, outputs / experiment.name, scale, [], Path("figures"))
+    except ValueError as error:
+        return str(error), []
     return found.where, drawing.checked(experiment, found.tables)
 
 
@@ -82,7 +82,9 @@ def page(found: dict[str, tuple[str, list[Claim]]]) -> str:
     for name, (where, those) in found.items():
         about = gallery.header(name)
         lines = [f"## {name}", "", f"{about['Paper']}. {about['Figure']}", ""]
-        lines += [f"{where[:1].upper()}{where[1:]}. {counted(those)}.", "", claims.markdown(those)]
+        lines += [f"{where[:1].upper()}{where[1:]}. {counted(those)}.", ""] + (
+            [claims.markdown(those)] if those else []
+        )
         lines += [f"At the published size: {about['Cost']}.", ""]
         sections.append("\n".join(lines))
     return "\n".join([INTRODUCTION, f"{total}.\n", *sections])
