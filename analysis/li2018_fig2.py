@@ -19,7 +19,7 @@ from analysis import claims, drawing, figures, tables
 from analysis.claims import Claim
 
 NAME = "li2018_fig2"
-MODELS = {"indrnn": "IndRNN", "lstm": "LSTM", "tanh": "RNN, tanh", "relu": "IRNN"}
+MODELS = {"indrnn": "IndRNN", "peepholelstm": "LSTM", "tanh": "RNN, tanh", "relu": "IRNN"}
 INDRNN, LSTM, RNN, IRNN = MODELS.values()
 CHANCE = 1 / 6
 DROPPED = 0.1  # an error that no constant output reaches
