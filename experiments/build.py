@@ -13,6 +13,7 @@ import torch
 from hydra.errors import CompactHydraException
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from experiments.tracking import Timed
 from rnnlab.cells import Cell
@@ -103,11 +104,20 @@ def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Sta
 
     with blame("init"):
         network.initialise(recurrent, generator, gate_bias=gate_bias)
+    if "feed_init" in cfg:
+        with blame("feed_init"):
+            maker(cfg, "feed_init")(feeds(network), generator=generator)
     with blame("constraint"):
         constrain = maker(cfg, "constraint")
         for cell in network.cells():
             constrain(cell)
     return network
+
+
+def feeds(network: Stack | EncoderDecoder) -> list[Tensor]:
+    """All matrices but the recurrent ones: of the input, between layers and maps, of the readout."""
+    recurrent = {id(cell.get_parameter(name)) for cell in network.cells() for name in cell.recurrents}
+    return [p for p in network.parameters() if p.ndim == 2 and id(p) not in recurrent]
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Fillers of a recurrent matrix W [H, H], in place, in the manner of torch.nn.init. A cell fills each gate's W.
 
-At the end, fillers of the biases of gates that keep a memory. `rnnlab.theory` says what the gradient does under them.
+Then fillers of the biases of gates that keep a memory, `rnnlab.theory` says what the gradient does under them; and of
+all other matrices of a network.
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -168,6 +170,20 @@ def uniform_bias_(retain: Tensor, admit: Tensor | None, *, generator: Generator 
     """
     least = min(1 / len(retain), 0.5)
     _opposed(retain.uniform_(least, 1 - least, generator=generator).logit_(), admit)
+
+
+@torch.no_grad()
+def normal_feeds_(feeds: Iterable[Tensor], *, std: float, generator: Generator = None) -> None:
+    """N(0, std^2) for every matrix that is not recurrent, whatever its size: for papers that draw all weights alike.
+
+    Without it they are Glorot-uniform. The gradient that comes through a readout is as small as the readout.
+
+    Reference:
+        Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks, 2013, section 4.1.
+    """
+    _positive("normal_feeds", std=std)
+    for matrix in feeds:
+        matrix.normal_(0, std, generator=generator)
 
 
 def _opposed(retain: Tensor, admit: Tensor | None) -> None:

@@ -150,6 +150,16 @@ def test_a_gate_bias_of_another_package_reaches_the_gate_that_retains(as_a_user)
     assert cell.b[4:8].tolist() == pytest.approx([k / 3 * math.log(100) for k in range(4)])
 
 
+def test_feed_matrices_are_filled_apart_from_the_recurrent_ones():
+    given = ["network.hidden=40", "network.depth=2", "network.input_layers=1", "network.output_layers=1", "task=digits"]
+    plain, filled = (build(composed(*given, *more)).network for more in ([], ["feed_init=normal", "feed_init.std=3.0"]))
+    for (name, before), after in zip(plain.named_parameters(), filled.parameters(), strict=True):
+        if before.ndim == 1 or name.endswith(".W"):
+            assert torch.equal(before, after), name
+        else:  # four standard errors
+            assert after.std().item() == pytest.approx(3, abs=12 / math.sqrt(2 * after.numel())), name
+
+
 def test_a_missing_data_file_says_what_to_do(as_a_user, monkeypatch, tmp_path):
     monkeypatch.setattr(data, "FOLDER", tmp_path)
     monkeypatch.setattr(data, "load", data.load.__wrapped__)  # without what other tests have left in the caches

@@ -14,8 +14,9 @@ from rnnlab.cells.min_gru import MinGRU
 from rnnlab.cells.min_lstm import MinLSTM
 from rnnlab.constraints import orthogonal
 from rnnlab.networks import Stack
-from rnnlab.predictions import predict
+from rnnlab.predictions import limit, predict
 from rnnlab.probes import Moment, Profile
+from rnnlab.theory import mean_field
 from tests.rnnlab.networks.test_depth import network_of
 from tests.rnnlab.oracles import SHALLOW
 
@@ -155,6 +156,33 @@ SILENT = {
 def test_where_theory_does_not_hold_nothing_is_predicted(case):
     cell, init, bias, settings = SILENT[case]
     assert predict(untrained(cell, init, bias, **settings), torch.randn(20, 4, 2)) == {}
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid", "identity"])
+def test_the_limit_is_the_mean_field_of_the_sw_and_the_drive_of_the_network_also_near_criticality(activation):
+    """The entries of a W of H = 100 have the variance of their law within 5 standard errors, sqrt(2) / H each: 7 %, so
+    that chi has, too. Without knowing the width it is known where `predict` is silent."""
+    network, x = untrained(partial(Elman, activation=activation), gaussian(0.95)), 0.3 * torch.randn(50, 4, 2)
+    cell = network.layers[0][0]
+    drive = (x @ cell.U.T).square().mean().item()
+    found = limit(network, x)
+    field = mean_field(activation, gain=(cell.W.square().sum() / 100).sqrt().item(), input_variance=drive)
+    assert found == {"chi": pytest.approx(field.chi, rel=1e-9), "q": pytest.approx(field.q, rel=1e-9)}
+    law = mean_field(activation, gain=0.95, input_variance=drive)
+    assert found["chi"] == pytest.approx(law.chi, rel=0.07)
+    few = untrained(partial(Elman, activation=activation), gaussian(0.95), hidden=8)
+    assert limit(few, x)
+    assert not predict(few, x)
+
+
+@pytest.mark.parametrize(
+    "case", ["units that do not mix", "units that hear few others", "modrelu", "truncation", "a deep transition"]
+)
+def test_there_is_no_limit_where_the_mean_field_is_that_of_another_network(case):
+    cell, init, bias, settings = SILENT[case]
+    assert limit(untrained(cell, init, bias, **settings), torch.randn(20, 4, 2)) == {}
+    assert limit(untrained(GRU), torch.randn(20, 4, 2)) == {}
+    assert limit(network_of("tanh", "decoder", hidden=40), torch.randn(5, 3, 3)) == {}
 
 
 @pytest.mark.parametrize("cell", [GRU, MinGRU])
