@@ -27,8 +27,8 @@ class IndRNN(Cell):
 
     Args:
         activation: g.
-        lowest: u starts between this and the bound: from 0 on units keep memories of all lengths; near 1, as in the last
-            layer of the authors' code, long ones alone.
+        lowest: u starts between this and the bound: from 0 on units keep memories of all lengths; near 1, as in the
+            last layer of the authors' code, long ones alone.
         bound: of abs(u); None: no bound.
 
     Reference:
