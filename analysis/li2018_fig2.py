@@ -2,10 +2,9 @@
 
     python -m analysis.li2018_fig2 [FOLDER] [--out figures] [--scale smoke|laptop|paper] [--keep]
 
-The error is that of the training batches, which are always fresh, as a mean over a window of updates. What is not the
-authors' (their code: Sunnydreamrain/IndRNN_Theano_Lasagne): input weights are Glorot's, theirs N(0, 0.001), which slows
-an IRNN down; the LSTM has no peepholes; u of both layers of the IndRNN begins in U(0, 2^(1/T)), in theirs that of the
-second between 2^(-1/T) and 2^(1/T).
+The error is that of the training batches, which are always fresh, as a mean over a window of updates. Weights are those
+of the authors' code (Sunnydreamrain/IndRNN_Theano_Lasagne), but that u of both layers of the IndRNN starts between
+2^(-1/T) and 2^(1/T), in theirs that of the second, and that the LSTM has peepholes at scale paper alone.
 """
 
 import sys
@@ -19,8 +18,8 @@ from analysis import claims, drawing, figures, tables
 from analysis.claims import Claim
 
 NAME = "li2018_fig2"
-MODELS = {"indrnn": "IndRNN", "peepholelstm": "LSTM", "tanh": "RNN, tanh", "relu": "IRNN"}
-INDRNN, LSTM, RNN, IRNN = MODELS.values()
+MODELS = {"indrnn": "IndRNN", "lstm": "LSTM", "peepholelstm": "LSTM", "tanh": "RNN, tanh", "relu": "IRNN"}
+INDRNN, LSTM, RNN, IRNN = dict.fromkeys(MODELS.values())
 CHANCE = 1 / 6
 DROPPED = 0.1  # an error that no constant output reaches
 WINDOW = 100  # updates
@@ -48,7 +47,7 @@ def make(folder: Path, runs: pd.DataFrame, out: Path) -> tuple[dict[str, pd.Data
     about = pd.DataFrame(
         {
             "run": finished["run"].astype(str),
-            "model": pd.Categorical(kind.map(MODELS), list(MODELS.values()), ordered=True),
+            "model": pd.Categorical(kind.map(MODELS), list(dict.fromkeys(MODELS.values())), ordered=True),
             "T": finished["task.length"].astype(int),
             "seed": finished["seed"],
             "outcome": finished["outcome"],
