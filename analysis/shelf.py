@@ -81,7 +81,7 @@ def page(found: dict[str, tuple[str, list[Claim]]]) -> str:
     sections = []
     for name, (where, those) in found.items():
         about = gallery.header(name)
-        lines = [f"## {name}", "", f"{about['Paper']}. {about['Figure']}", ""]
+        lines = [f"## {name}", "", f"{about['Paper']}. {gallery.sentence(about['Figure']).rstrip('.')}.", ""]
         lines += [f"{where[:1].upper()}{where[1:]}. {counted(those)}.", ""] + (
             [claims.markdown(those)] if those else []
         )

@@ -61,7 +61,7 @@ def test_runs_of_the_asked_scale_come_before_the_kept_table(some, fabricate, cap
     assert "does not hold: the value is small: 2.5 [2, 3] (<= 1; paper: 0.7)" in said
     assert "2 claims: 1 does not hold, 1 not tested" in said
     page = Path("page.md").read_text()
-    assert "## some2016_fig1\n\nSomebody, A title, 2016. what it shows\n" in page
+    assert "## some2016_fig1\n\nSomebody, A title, 2016. What it shows.\n" in page
     assert "At the published size: 3 runs, 1 core hour." in page
     for seed in range(3):
         fabricate.run(Path("outputs/some2016_fig1"), str(seed), seed=seed, scale="smoke", experiment="some2016_fig1")
