@@ -4,10 +4,11 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo figures test packages clusters lint bench scores constraints
+.PHONY: help demo papers figures test packages clusters lint bench scores constraints
 
 help:
 	@echo "make demo   train and draw the first figure (minutes on 2 CPU cores)"
+	@echo "make papers regenerate the published figures of papers and say which claims hold: about 70 minutes on 2 CPU cores, resumed"
 	@echo "make figures redraw the published figures and their gallery from the kept tables: a minute"
 	@echo "make test   ruff and pytest, as CI does; the dashboard's tests need Chromium: make packages"
 	@echo "make clusters sweeps on a SLURM and a Ray of this machine: 2 minutes, as root on Debian for SLURM"
@@ -31,9 +32,18 @@ demo: .venv/.done
 	@echo "W&B offline runs: outputs/horizon/*/wandb/offline-run-*, $$(ls -d outputs/horizon/*/wandb/offline-run-* 2>/dev/null | wc -l) of them;"
 	@echo "  look with $(BIN)/wandb leet PATH, send with $(BIN)/wandb sync PATH"
 
+# Started again it goes on where it was. What is drawn lies in figures/; the kept tables stay as they are.
+papers: .venv/.done
+	@set -e; for name in $$($(BIN)/python -m analysis.shelf --list); do \
+		$(BIN)/python -m experiments.train -m experiment=$$name scale=laptop tracker=none; \
+		$(BIN)/python -m analysis.$$name --scale laptop; \
+	done
+	$(BIN)/python -m analysis.shelf --scale laptop --out figures/shelf.md
+
 figures: .venv/.done
 	$(BIN)/python -m analysis.figures
 	$(BIN)/python -m analysis.gallery
+	$(BIN)/python -m analysis.shelf --kept
 
 # Three processes on two cores, too: many tests wait for what they have started.
 test: lint

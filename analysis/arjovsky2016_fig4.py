@@ -69,6 +69,9 @@ def check(table: pd.DataFrame) -> list[Claim]:
     slope = {key: _slopes(table, *key) for key in PUBLISHED}
     paper = {key: f"{value:g}" for key, value in PUBLISHED.items()}
     change = slope[RNN, TRAINED] - slope[RNN, INIT]
+    others = pd.DataFrame({model: slope[model, TRAINED] for model in (RNN, LSTM)}).reindex(
+        slope[ORTHOGONAL, TRAINED].index
+    )
     last, half = table["time"].max(), _nearest(table["time"], table["time"].max() / 2)
     away = {model: _at(table, model, DISTANCE, half) - _at(table, model, NORM, last) for model in (LSTM, ORTHOGONAL)}
     grown = _at(table, IRNN, TRAINED, 0) - _at(table, IRNN, INIT, 0)  # NaN where it diverged: +inf
@@ -108,6 +111,12 @@ def check(table: pd.DataFrame) -> list[Claim]:
                 unit=UNIT,
             )
             for model in (LSTM, RNN)
+        ),
+        claims.every(
+            "orthogonal network: after 100 updates the slowest decay of the three, in each seed",
+            slope[ORTHOGONAL, TRAINED].dropna() < others.min(axis=1),
+            paper="yes, of one network each",
+            rule="every seed",
         ),
         claims.at_least(
             f"RNN: {after} faster than before, by",

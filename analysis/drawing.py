@@ -131,7 +131,8 @@ def of_kept(experiment: Experiment, folder: Path | None = None, scale: str | Non
     of_scale = f" of scale {scale}" if scale else ""
     if not read:
         raise ValueError(
-            f"there are no finished runs{of_scale} in {folder} and no kept table{of_scale}; make runs with: "
+            (f"there are no finished runs{of_scale} in {folder} and no" if folder else "there is no")
+            + f" kept table{of_scale}; make runs with: "
             f"python -m experiments.train -m experiment={experiment.name}" + (f" scale={scale}" if scale else "")
         )
     kinds = "; ".join(sorted({summary(of) for _, of in read.values()}))

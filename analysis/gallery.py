@@ -55,7 +55,7 @@ def section(experiment: Experiment, there: set[str]) -> str:
     """What stands in the gallery of one experiment."""
     about = header(experiment.name)
     lines = [f"## {experiment.name}", "", *([about["Paper"] + ".", ""] if "Paper" in about else [])]
-    lines += [_sentence(about["Figure"]), "", *(f"    {about[e]}" for e in ("Run", "Draw")), ""]
+    lines += [sentence(about["Figure"]), "", *(f"    {about[e]}" for e in ("Run", "Draw")), ""]
     lines += [f"**Expected:** {about['Expect']}.", ""]
     lines += [f"Whether it held: [shelf](shelf.md#{experiment.name}).", ""] if "Paper" in about else []
     for figure in experiment.figures:
@@ -94,8 +94,9 @@ def header(experiment: str) -> dict[str, str]:
     return {name: re.sub(r"\s{2,}", "     ", text) for name, text in entries.items() if name in ENTRIES + OF_PAPERS}
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def sentence(text: str) -> str:
+    """`4: norms ...` -> `Figure 4: norms ...`, `norms ...` -> `Norms ...`."""
+    return f"Figure {text}" if text[:1].isdigit() else text[:1].upper() + text[1:]
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(file: Path, allowed: dict[int, float]) -> Iterator[pd.DataFrame]:
-    """At each probed step: step, lag, ratio (decades, the median over samples), bound (decades) and over, the decades by
-    which that statistic of the samples which comes nearest to the bound is above it.
+    """At each probed step: step, lag, ratio (decades, the median over samples), bound (decades) and over, by how many
+    decades that statistic of the samples which comes nearest to the bound is above it.
 
     The bound holds of every sample, hence of every statistic of their norms over the same statistic at lag 0.
 
@@ -151,14 +151,16 @@ def figure(table: pd.DataFrame) -> Figure:
                 seeds = curve.replace(-np.inf, np.nan).groupby("lag")
                 low, ratio, high = (seeds["ratio"].quantile(q) for q in (0, 0.5, 1))
                 axes.plot(ratio.index, ratio, color=colours[gain], label=f"$g$ = {gain:g}")
-                axes.fill_between(ratio.index, low, high, color=colours[gain], alpha=0.25, linewidth=0)
+                axes.fill_between(ratio.index, low, high, color=colours[gain], alpha=0.15, linewidth=0)
                 bound = seeds["bound"].median()
                 axes.plot(bound.index, bound, color=colours[gain], linestyle=style.THEORY, linewidth=0.8, gid="bound")
             floor = panel.loc[np.isfinite(panel["ratio"]), "ratio"].min()
             axes.set_ylim(floor - 1, max(5, panel["ratio"].max() + 3))
             axes.yaxis.set_major_formatter(style.power_of_ten)
             axes.legend(loc="lower left", handlelength=1.4, borderaxespad=0.2, labelspacing=0.2)
-        dashed = Line2D([], [], color="black", linestyle=style.THEORY, label=r"bound $(\gamma \sigma_{max}(W))^k$")
+        dashed = Line2D(
+            [], [], color="black", linestyle=style.THEORY, label=r"bound $(\gamma \sigma_\mathrm{max}(W))^k$"
+        )
         solid = Line2D([], [], color="black", label="measured, median and range over seeds")
         return made.finish(style.label("lag"), style.label("ratio"), [solid, dashed])
 
@@ -180,10 +182,10 @@ def _conditions(axes: Axes, table: pd.DataFrame) -> None:
         look = {"marker": style.MARKERS[n], "markersize": 2.5, "linestyle": "", "alpha": 0.7, "markeredgewidth": 0}
         axes.plot(of["allowed"], of["grown"], color=colour, label=name, **look)
     ends = np.array([table["allowed"].min(), table["allowed"].max()])
-    axes.plot(ends, ends, color="black", linestyle=style.THEORY, label=r"bound $\gamma \sigma_{max}(W)$")
+    axes.plot(ends, ends, color="black", linestyle=style.THEORY, label=r"bound $\gamma \sigma_\mathrm{max}(W)$")
     for line in (axes.axhline, axes.axvline):
         line(0, color=style.GREY, linewidth=0.6, zorder=0)
-    axes.set(xlabel=r"allowed: $\log_{10} \gamma \sigma_{max}(W)$ (decades per step)")
+    axes.set(xlabel=r"allowed: $\log_{10} \gamma \sigma_\mathrm{max}(W)$ (decades per step)")
     axes.set(ylabel=r"measured growth (decades per step)")
 
 

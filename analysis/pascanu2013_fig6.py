@@ -148,7 +148,7 @@ def _surface(axes: Axes, grid: pd.DataFrame) -> None:
 def _paths(axes: Axes, table: pd.DataFrame) -> None:
     limits = axes.get_xlim(), axes.get_ylim()
     for (kind, _), path in table[table["kind"].isin(list(LINES))].groupby(["kind", "path"]):
-        line, colour, name = LINES[kind]
+        line, colour, _ = LINES[kind]
         path = path.sort_values("update")
         axes.plot(path["w"], path["b"], linestyle=line, color=colour, linewidth=0.8, gid=kind)
         axes.plot(path["w"].iloc[:1], path["b"].iloc[:1], "o", color="white", markeredgecolor="black")

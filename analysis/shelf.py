@@ -1,6 +1,7 @@
 """Print which claims of papers hold, and write them into docs/shelf.md.
 
     python -m analysis.shelf [NAME ...] [--scale smoke|laptop|paper] [--outputs outputs | --kept] [--out docs/shelf.md]
+    python -m analysis.shelf --list
 
 Of each experiment the runs of that scale in outputs/NAME are read if there are finished ones, else the tables that are
 kept in analysis/results; it says which. With names only those are printed, and no page is written. The same tables give
@@ -40,8 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--outputs", default="outputs", type=Path, help="with the folders of the experiments")
     parser.add_argument("--kept", action="store_true", help="read the kept tables alone")
     parser.add_argument("--out", default="docs/shelf.md", type=Path)
+    parser.add_argument("--list", action="store_true", help="print the names of the experiments, and do no more")
     parser.error = cli.refuse
     options = parser.parse_args(arguments)
+    if options.list:
+        print(*known, sep="\n")
+        return 0
     with cli.refusing(parser):
         experiments = [published.named(name) for name in options.names] or published.PAPERS
         found = {e.name: said(e, None if options.kept else options.outputs, options.scale) for e in experiments}
@@ -55,18 +60,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def said(experiment: Experiment, outputs: Path | None, scale: str | None = None) -> tuple[str, list[Claim]]:
-    """What was read, and the claims of the experiment.
+    """What was read, and the claims of the experiment; none where there is nothing to read.
 
     Args:
         outputs: None: the kept tables alone.
-
-    Raises:
-        ValueError: there is nothing to read.
     """
-    if outputs is None:
-        found = drawing.of_kept(experiment, scale=scale)
-    else:
-        found = drawing.look(experiment, outputs / experiment.name, scale, [], Path("figures"))
+    try:
+        if outputs is None:
+            found = drawing.of_kept(experiment, scale=scale)
+        else:
+            found = drawing.look(experiment, outputs / experiment.name, scale, [], Path("figures"))
+    except ValueError as error:
+        return str(error), []
     return found.where, drawing.checked(experiment, found.tables)
 
 
@@ -76,8 +81,10 @@ def page(found: dict[str, tuple[str, list[Claim]]]) -> str:
     sections = []
     for name, (where, those) in found.items():
         about = gallery.header(name)
-        lines = [f"## {name}", "", f"{about['Paper']}. {about['Figure']}", ""]
-        lines += [f"{where[:1].upper()}{where[1:]}. {counted(those)}.", "", claims.markdown(those)]
+        lines = [f"## {name}", "", f"{about['Paper']}. {gallery.sentence(about['Figure']).rstrip('.')}.", ""]
+        lines += [f"{where[:1].upper()}{where[1:]}. {counted(those)}.", ""] + (
+            [claims.markdown(those)] if those else []
+        )
         lines += [f"At the published size: {about['Cost']}.", ""]
         sections.append("\n".join(lines))
     return "\n".join([INTRODUCTION, f"{total}.\n", *sections])

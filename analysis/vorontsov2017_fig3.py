@@ -4,8 +4,8 @@
 
 writes vorontsov2017_fig3 (their figure 3: norm of dL_T/dh_t over updates and time steps, a panel for each margin),
 vorontsov2017_fig3_bound (how far that norm strays from where it starts, with the bound of the margin) and
-vorontsov2017_fig1 (their figure 1: accuracy over updates for each T), and says which claims hold. L_T is the loss of the
-last step alone; figure 3 is of the shortest T.
+vorontsov2017_fig1 (their figure 1: accuracy over updates for each T), and says which claims hold. L_T is the loss of
+the last step alone; figure 3 is of the shortest T.
 """
 
 import sys
@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import drawing, tables
-from analysis import vorontsov2017_figures as figures
 from analysis import vorontsov2017_claims as said
+from analysis import vorontsov2017_figures as figures
 from analysis.statistics.aggregate import unique
 from analysis.statistics.profiles import relative
 
@@ -107,7 +107,7 @@ EXPERIMENT = drawing.Experiment(
         drawing.Published(
             NAME,
             figures.heatmap,
-            "Norm of the gradient of the last step's loss over time steps and updates, for margins of the singular values.",
+            "Norm of the gradient of the last step's loss over time steps and updates, for margins of the spectrum.",
         ),
         drawing.Published(
             f"{NAME}_bound",
@@ -116,7 +116,10 @@ EXPERIMENT = drawing.Experiment(
             said.gradients,
         ),
         drawing.Published(
-            "vorontsov2017_fig1", figures.learning, "Accuracy of copying over updates, for the same margins.", said.speed
+            "vorontsov2017_fig1",
+            figures.learning,
+            "Accuracy of copying over updates, for the same margins.",
+            said.speed,
         ),
     ),
 )

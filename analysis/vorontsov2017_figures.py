@@ -30,14 +30,17 @@ def heatmap(table: pd.DataFrame) -> Figure:
     figure = heatmap_figure(table.assign(row=row, column=column), title=title, bar=RATIO, height=1.2)
     named = {(at[0], at[1]): margin for margin, at in place.items()}
     columns = max(at[1] for at in place.values()) + 1
-    for n, axes in enumerate(figure.axes[: rows * columns]):
-        axes.set_title(named.get((n // columns, n % columns), ""))
-        axes.set_ylabel("")
+    with style.look():
+        for n, axes in enumerate(figure.axes[: rows * columns]):
+            title = named.get((n // columns, n % columns), "")
+            axes.set(title=title, ylabel="", visible=bool(title))
     return figure
 
 
 def bound(table: pd.DataFrame) -> Figure:
     """How far the norm strays over the sequence, over updates: median and range over seeds, and what the margin allows.
+
+    That is -k log10(1 - m) at the largest lag k, for 0 < m < 1.
 
     Args:
         table: margin, m, lags, step, seed and size.
@@ -57,8 +60,7 @@ def bound(table: pd.DataFrame) -> Figure:
                 allowed = -of["lags"].max() * np.log10(1 - of["m"].iloc[0])
                 axes.axhline(allowed, color=look["color"], linewidth=0.7, linestyle=style.THEORY, gid="theory")
         axes.set(yscale="log", xlabel=style.label("step"), ylabel="largest change of the norm\nover all lags (decades)")
-        theory = Line2D([], [], color=style.GREY, linewidth=0.7, linestyle=style.THEORY)
-        theory.set_label(r"$-k \log_{10}(1 - m)$, largest $k$")
+        theory = Line2D([], [], color=style.GREY, linewidth=0.7, linestyle=style.THEORY, label="bound of $m$")
         lines = [line for line in axes.get_lines() if line.get_gid() != "theory"]
         figure.legend(handles=[*lines, theory], loc="outside upper center", ncols=3)
     return figure

@@ -114,10 +114,10 @@ def make_network(cfg: DictConfig, task: Task, generator: torch.Generator) -> Sta
     return network
 
 
-def feeds(network: Stack | EncoderDecoder) -> list[Tensor]:
+def feeds(network: Stack | EncoderDecoder) -> dict[str, Tensor]:
     """All matrices but the recurrent ones: of the input, between layers and maps, of the readout."""
     recurrent = {id(cell.get_parameter(name)) for cell in network.cells() for name in cell.recurrents}
-    return [p for p in network.parameters() if p.ndim == 2 and id(p) not in recurrent]
+    return {name: p for name, p in network.named_parameters() if p.ndim == 2 and id(p) not in recurrent}
 
 
 @contextmanager

@@ -34,10 +34,11 @@ def main(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]] | float:
 def single(cfg: DictConfig, overrides: list[str]) -> dict[str, Any] | float:
     """What became of the only run of a job, or a search's objective; what is wrong ends the command in one line."""
     from experiments.run import BadInput, run  # here: who has nothing to train need not wait for torch
-    from experiments.search import trial
 
     try:
         if "objective" in cfg and HydraConfig.get().mode is RunMode.MULTIRUN:
+            from experiments.search import trial  # here: nor need who does not search wait for pandas
+
             return trial(cfg, overrides)
         result = run(cfg, overrides)
     except (BadInput, Busy) as error:

@@ -5,7 +5,7 @@ all other matrices of a network.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -173,17 +173,22 @@ def uniform_bias_(retain: Tensor, admit: Tensor | None, *, generator: Generator 
 
 
 @torch.no_grad()
-def normal_feeds_(feeds: Iterable[Tensor], *, std: float, generator: Generator = None) -> None:
+def normal_feeds_(feeds: Mapping[str, Tensor], *, std: float, readout: bool, generator: Generator = None) -> None:
     """N(0, std^2) for every matrix that is not recurrent, whatever its size: for papers that draw all weights alike.
 
     Without it they are Glorot-uniform. The gradient that comes through a readout is as small as the readout.
+
+    Args:
+        feeds: by the names of the parameters.
+        readout: whether that of the output is among them; else it stays as it is.
 
     Reference:
         Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks, 2013, section 4.1.
     """
     _positive("normal_feeds", std=std)
-    for matrix in feeds:
-        matrix.normal_(0, std, generator=generator)
+    for name, matrix in feeds.items():
+        if readout or "readout" not in name.split("."):
+            matrix.normal_(0, std, generator=generator)
 
 
 def _opposed(retain: Tensor, admit: Tensor | None) -> None:

@@ -49,8 +49,8 @@ def predict(
         gru, lstm,  `gated_gain`, linearised at rest, where the drive is weak and all units have the same biases. Not
         coupled_    where f + s comes near 1, as for an LSTM with forget bias 1 and sw = 1: its memory fills up, and the
         lstm        horizon is half of what the theory of rest says.
-        deep        of linear maps, each a multiple of an orthogonal matrix, without shortcut: the product of their gains.
-        transition
+        deep        the product of the gains of its maps, where all are linear, without shortcut, and each W a multiple
+        transition  of an orthogonal matrix.
         min_gru,    what each unit keeps by its bias, in the root mean square over the units, where the drive of the
         min_lstm    gates is weak.
 
@@ -179,7 +179,15 @@ def _deep(cell: DeepTransition, drive: dict[str, Tensor]) -> Law | None:
     return Law(lambda lag: linear_gain(lag, gain=gain, depth=1, maps=1, aligned=False), math.log10(gain))
 
 
-LAWS = {Elman: _basic, DeepTransition: _deep, GRU: _gated, LSTM: _gated, CoupledLSTM: _gated, MinGRU: _apart, MinLSTM: _apart}
+LAWS = {
+    Elman: _basic,
+    DeepTransition: _deep,
+    GRU: _gated,
+    LSTM: _gated,
+    CoupledLSTM: _gated,
+    MinGRU: _apart,
+    MinLSTM: _apart,
+}
 
 
 def _mean_square(z: Tensor) -> float:

@@ -43,8 +43,8 @@ class Jet(NamedTuple):
 
 
 def error(
-    w: Float[Tensor, "*grid"],
-    b: Float[Tensor, "*grid"],
+    w: Float[Tensor, "*#grid"],
+    b: Float[Tensor, "*#grid"],
     *,
     activation: Activation,
     length: int,
@@ -88,7 +88,7 @@ def descend(
     surface: Callable[[Tensor, Tensor], Jet],
     rate: float,
     updates: int,
-) -> Float[Tensor, "n updates+1 2"]:
+) -> Float[Tensor, "n points 2"]:
     """n paths of gradient descent over (w, b), the first point of each its start.
 
         (w, b) <- (w, b) - rate g min(1, threshold / ||g||)      g = dE/d(w, b)
@@ -108,7 +108,7 @@ def descend(
 def ridge(
     w: Float[Tensor, " n"], *, between: tuple[float, float], height: Callable[[Tensor, Tensor], Tensor]
 ) -> Float[Tensor, " n"]:
-    """The b at which `height` is largest, for each w: on a grid, then on a finer one about the best of its points, until
+    """The b at which `height` is largest, for each w: on a grid, then on a finer one about the best of its points, till
     no number is left between. A wall is thinner than the spacing of any one grid, and a grid sees its flanks alone."""
     low, high = (torch.full_like(w, end) for end in between)
     steps = torch.linspace(0, 1, GRID, dtype=w.dtype, device=w.device)[:, None]
@@ -127,9 +127,9 @@ def wall(
 
         b = x_0 - w g(x_0)      ||dE/d(w, b)|| = 2 abs(h - target) g'(x_0) (r^T - 1) / (r - 1) sqrt(h^2 + 1)
 
-    with h = g(x_0), r = w g'(x_0). For r > 1 the fixed point parts those starts that go to one attractor from those that
-    go to the other: there stands the wall, and it grows by r per step. The steepest point of its flank lies beside this
-    line, by some r^-T.
+    with h = g(x_0), r = w g'(x_0). For r > 1 the fixed point parts the starts that go to one attractor from those that
+    go to the other: there stands the wall, and it grows by r per step. Its steepest point lies beside this line, by
+    some r^-T.
     """
     h = FUNCTIONS[activation](torch.full_like(w, start))
     slope = SLOPES[activation](h)

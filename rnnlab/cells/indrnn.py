@@ -27,6 +27,8 @@ class IndRNN(Cell):
 
     Args:
         activation: g.
+        lowest: u starts between this and the bound: from 0 on units keep memories of all lengths; near 1, as in the
+            last layer of the authors' code, long ones alone.
         bound: of abs(u); None: no bound.
 
     Reference:
@@ -36,14 +38,16 @@ class IndRNN(Cell):
     recurrents = ()
     records = 0
 
-    def __init__(self, inputs: int, size: int, *, activation: Activation, bound: float | None):
+    def __init__(self, inputs: int, size: int, *, activation: Activation, lowest: float, bound: float | None):
         super().__init__(inputs, size)
         if activation not in get_args(Activation):
             known = ", ".join(get_args(Activation))
             raise ValueError(f"indrnn needs an activation out of {known}, got {activation!r}")
         if bound is not None and not 0 < bound < math.inf:
             raise ValueError(f"indrnn needs a positive, finite bound of abs(u), or none, got {bound}")
-        self.bound = bound
+        if not 0 <= lowest <= (bound or 1.0):
+            raise ValueError(f"indrnn needs 0 <= lowest <= {bound or 1.0}, up to which u starts, got {lowest}")
+        self.lowest, self.bound = lowest, bound
         self.g, self.g_, self.slope = (table[activation] for table in (FUNCTIONS, IN_PLACE, SLOPES))
         self.u = nn.Parameter(torch.zeros(size))
 
@@ -55,9 +59,9 @@ class IndRNN(Cell):
         *,
         gate_bias: Callable[..., Any] | None = None,
     ) -> None:
-        """As every cell, and u ~ U(0, bound), or U(0, 1) without one."""
+        """As every cell, and u ~ U(lowest, bound), or U(lowest, 1) without one."""
         super().initialise(recurrent, generator, gate_bias=gate_bias)
-        self.u.uniform_(0, self.bound or 1.0, generator=generator)
+        self.u.uniform_(self.lowest, self.bound or 1.0, generator=generator)
 
     def step(self, z: Tensor, s: Tensor) -> Tensor:
         u = self.u if self.bound is None else self.u.clamp(-self.bound, self.bound)

@@ -16,8 +16,8 @@ class Spectrum:
     """smax(W), the largest singular value of each gate's recurrent matrix [H, H].
 
     Scalars `weights/L0/forward/h/largest_singular_value`; within a deep transition `weights/L0/forward/maps.1.h/...`.
-    Beside it, of the basic cell, `.../step_bound`: gamma smax(W) with gamma = max g', which bounds by what one step back
-    can multiply the norm of any gradient, see `theory.step_bound`. In float64.
+    Beside it, of the basic cell, `.../step_bound`: gamma smax(W) with gamma = max g', by which one step back
+    multiplies the norm of a gradient at most, see `theory.step_bound`. In float64.
 
     Raises:
         NotImplementedError: a cell without a square recurrent matrix.

@@ -1,7 +1,7 @@
 """The error surface of one unit: where it has a wall, and what gradient descent does there."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnlab.cells.elman import Elman
 from rnnlab.probes.base import Moment, Reading
-from rnnlab.scalar import descend, error, ridge, wall
+from rnnlab.scalar import Jet, descend, error, ridge, wall
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +62,9 @@ class Surface:
         for name, (low, high) in (("weights", self.weights), ("biases", self.biases)):
             if not low < high:
                 raise ValueError(f"surface needs {name} [from, to] with from < to, got {[low, high]}")
-        least = {"points": 2, "updates": 1}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise ValueError(f"surface needs {name} >= {value}, got {getattr(self, name)}")
+        for name, least in (("length", 1), ("points", 2), ("updates", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"surface needs {name} >= {least}, got {getattr(self, name)}")
 
     def __call__(self, moment: Moment) -> Reading:
         cell = next(iter(moment.trajectory.both[0].passes.values())).cell
@@ -87,7 +86,7 @@ class Surface:
         axes = {f"surface_{name}": value.tolist() for name, value in {**arrays, **self._paths(surface, w)}.items()}
         return Reading(axes=axes)
 
-    def _paths(self, surface, like: Tensor) -> dict[str, Tensor]:
+    def _paths(self, surface: Callable[[Tensor, Tensor], Jet], like: Tensor) -> dict[str, Tensor]:
         start = like.new_tensor(self.descents)
         clipped = torch.arange(2 * len(start), device=like.device) >= len(start)
         threshold = torch.where(clipped, self.threshold, like.new_tensor(math.inf))
@@ -96,5 +95,5 @@ class Surface:
         return {"clipped": clipped, "path_w": w, "path_b": b, "path_loss": surface(w, b).value}
 
 
-def _height(surface, name: str, w: Tensor, b: Tensor) -> Tensor:
+def _height(surface: Callable[[Tensor, Tensor], Jet], name: str, w: Tensor, b: Tensor) -> Tensor:
     return getattr(surface(w, b), name)

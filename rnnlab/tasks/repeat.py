@@ -33,9 +33,9 @@ class Repeat(Task):
         x = 4 1 2      given = 0 4 1 2      y = 4 1 2 0
 
     Every symbol is asked for l steps after it was seen, l the length of the sequence. Written backwards, as in
-    `Reverse`, the lags are l on the average as well, but the shortest is 1: the two tell how much a network is helped by
-    a few short lags. The loss is the cross-entropy in nats of each token, the stop included; a decoder that knows what
-    it has written but nothing of x pays as in `Reverse`.
+    `Reverse`, the lags are l on the average as well, but the shortest is 1: the two together tell how much a network is
+    helped by a few short lags. The loss is the cross-entropy in nats of each token, the stop included; a decoder that
+    knows what it has written but nothing of x pays as in `Reverse`.
 
     Metrics:
         error: fraction of wrong tokens, when each is given the right ones before it.

@@ -141,4 +141,4 @@ def test_one_name_per_figure():
     figures = [(experiment, figure) for experiment in published.EXPERIMENTS for figure in experiment.figures]
     names = [figure.name for _, figure in figures]
     assert len(set(names)) == len(names)
-    assert all(figure.name.startswith(experiment.name) for experiment, figure in figures)
+    assert all(figure.name.startswith(experiment.name.split("_")[0]) for experiment, figure in figures)

@@ -61,7 +61,7 @@ def test_runs_of_the_asked_scale_come_before_the_kept_table(some, fabricate, cap
     assert "does not hold: the value is small: 2.5 [2, 3] (<= 1; paper: 0.7)" in said
     assert "2 claims: 1 does not hold, 1 not tested" in said
     page = Path("page.md").read_text()
-    assert "## some2016_fig1\n\nSomebody, A title, 2016. what it shows\n" in page
+    assert "## some2016_fig1\n\nSomebody, A title, 2016. What it shows.\n" in page
     assert "At the published size: 3 runs, 1 core hour." in page
     for seed in range(3):
         fabricate.run(Path("outputs/some2016_fig1"), str(seed), seed=seed, scale="smoke", experiment="some2016_fig1")
@@ -73,13 +73,18 @@ def test_runs_of_the_asked_scale_come_before_the_kept_table(some, fabricate, cap
         assert shelf.main(["some2016_fig1", *arguments]) == 0
         assert "2.5 [2, 3]" in capsys.readouterr().out
     assert Path("page.md").read_text() == page
+    assert shelf.main(["some2016_fig1", "--scale", "paper"]) == 0
+    said = capsys.readouterr().out
+    assert "there are no finished runs of scale paper in outputs/some2016_fig1 and no kept table of scale paper" in said
+    assert "0 claims" in said
+    assert shelf.main(["--list"]) == 0
+    assert capsys.readouterr().out == "some2016_fig1\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["other2017_fig1"], "no experiment other2017_fig1 has a published figure, only some2016_fig1"),
-        (["--scale", "paper"], "no finished runs of scale paper in outputs/some2016_fig1 and no kept table of scale"),
         (["--scale", "huge"], "invalid choice: 'huge'"),
     ],
 )

@@ -160,6 +160,14 @@ def test_feed_matrices_are_filled_apart_from_the_recurrent_ones():
             assert after.std().item() == pytest.approx(3, abs=12 / math.sqrt(2 * after.numel())), name
 
 
+def test_the_readout_may_keep_its_own_filling():
+    given = ["network.depth=2", "task=digits", "network.hidden=40"]
+    more = ["feed_init=normal", "feed_init.std=1e-3", "feed_init.readout=false"]
+    plain, filled = (build(composed(*given, *extra)).network for extra in ([], more))
+    assert torch.equal(plain.readout.weight, filled.readout.weight)
+    assert [cell.U.abs().max().item() < 0.01 for cell in filled.cells()] == [True, True]
+
+
 def test_a_missing_data_file_says_what_to_do(as_a_user, monkeypatch, tmp_path):
     monkeypatch.setattr(data, "FOLDER", tmp_path)
     monkeypatch.setattr(data, "load", data.load.__wrapped__)  # without what other tests have left in the caches

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
-from tests.choices import OUTSIDE, ROOT
+from experiments.run import run
+from tests.choices import CONF, OUTSIDE, ROOT
 
 TINY = ["network.hidden=6", "batch=4", "held_out=8", "steps=3", "evaluate_every=3", "tracker=none", "dtype=float64"]
 FILES = [
@@ -50,17 +52,22 @@ def train(folder: Path, importable: Path, *arguments: str) -> subprocess.Complet
     return subprocess.run([*command, *TINY], cwd=folder, env=env, capture_output=True, text=True, timeout=200)
 
 
-def the_run(result: subprocess.CompletedProcess, out: Path) -> Path:
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
+def the_run(out: Path) -> Path:
     (run,) = (out / "single").iterdir()
     return run
 
 
 def test_their_files_and_their_import_paths_give_one_and_the_same_run(home, tmp_path):
-    """By name from the user's folder, where rnnlab is installed; by import path from the clone, with theirs on it."""
-    by_name = the_run(train(home, ROOT, "--config-dir=mylab/conf", *FILES), home / "outputs")
-    by_path = the_run(train(ROOT, home, *PATHS, f"paths.outputs={tmp_path}"), tmp_path)
+    """By name from the user's folder, where rnnlab is installed; by import path from the clone, in this process, where
+    theirs is installed (tests.choices).
+    """
+    result = train(home, ROOT, "--config-dir=mylab/conf", *FILES)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    by_name = the_run(home / "outputs")
+    with initialize_config_dir(str(CONF), version_base="1.3"):  # as in the clone
+        run(compose("train", [*PATHS, *TINY, f"paths.outputs={tmp_path}"]))
+    by_path = the_run(tmp_path)
     assert by_name.name == by_path.name  # the id is a hash of the configuration
     config = json.loads((by_name / "config.json").read_text())["config"]
     assert config["cell"] == {"_target_": "mylab.antisymmetric.Antisymmetric", "rate": 0.1, "friction": 0.05}

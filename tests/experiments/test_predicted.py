@@ -11,7 +11,7 @@ from experiments.build import build
 from experiments.records import Record
 from experiments.run import run
 from experiments.schema import summary
-from rnnlab.predictions import predict
+from rnnlab.predictions import limit, predict
 from tests.experiments.test_build import composed
 
 SMALL = ["network.hidden=40", "task.length=12", "steps=6", "batch=4", "log_every=1", "evaluate_every=3", "threads=1"]
@@ -30,14 +30,16 @@ def rows(folder: Path) -> list[dict]:
 def test_the_prediction_is_that_of_the_network_before_training(tmp_path):
     cfg = config(tmp_path)
     bench = build(cfg)
-    wanted = predict(bench.network, bench.test.x, bench.test.lengths)
+    given = bench.network, bench.test.x, bench.test.lengths
+    wanted = predict(*given) | limit(*given)
+    assert set(wanted) == {"horizon", "decay_per_step", "chi", "q"}
     assert 20 < wanted["horizon"] < 1000
     done = run(cfg)
     assert done["predicted"] == pytest.approx(wanted, rel=1e-5)  # a run has its own number of threads
     trained = list(bench.measurements())[-1]
     assert trained.step == 6
-    after = predict(bench.network, bench.test.x, bench.test.lengths)  # W is no longer orthogonal
-    assert after != pytest.approx(wanted, rel=1e-5)
+    after = predict(*given) | limit(*given)  # W is no longer orthogonal
+    assert all(after.get(name) != pytest.approx(value, rel=1e-5) for name, value in wanted.items())
     (row,) = tables.runs(tmp_path / "single").to_dict("records")
     assert {name: row[f"predicted.{name}"] for name in wanted} == done["predicted"]
     assert {name: summary(done)[f"predicted.{name}"] for name in wanted} == done["predicted"]
@@ -65,7 +67,8 @@ def test_a_run_that_was_interrupted_predicts_the_same(tmp_path, monkeypatch):
 
 def test_a_prediction_moves_no_number(tmp_path, monkeypatch):
     with_one = run(config(tmp_path / "one"))
-    monkeypatch.setattr(run_module, "predict", lambda *_: {})
+    for name in ("predict", "limit"):
+        monkeypatch.setattr(run_module, name, lambda *_: {})
     without = run(config(tmp_path / "two"))
     assert without["predicted"] == {}
     one, two = (Path(found["folder"]) for found in (with_one, without))
@@ -75,6 +78,9 @@ def test_a_prediction_moves_no_number(tmp_path, monkeypatch):
 
 def test_an_endless_horizon_is_a_number_in_the_table(tmp_path):
     done = run(config(tmp_path, "cell.activation=identity", "steps=0"))
-    assert done["predicted"] == {"horizon": "inf", "decay_per_step": 0}
+    predicted = {name: done["predicted"][name] for name in ("horizon", "decay_per_step")}
+    assert predicted == {"horizon": "inf", "decay_per_step": 0}
+    assert done["predicted"]["chi"] == pytest.approx(1)
+    assert float(done["predicted"]["q"]) > 1e3  # no end, but for rounding of the gain
     assert tables.runs(tmp_path / "single")["predicted.horizon"].tolist() == [float("inf")]
     assert summary(done)["predicted.horizon"] == float("inf")

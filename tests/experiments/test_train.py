@@ -1,13 +1,20 @@
-"""The command line as its users type it: runs, sweeps, wrong input, kills."""
+"""The command line as its users type it: runs, sweeps, wrong input, kills.
 
+A process of its own takes six seconds, most of them imports. Where it is not what is tested, this one runs the file.
+"""
+
+import contextlib
+import importlib
+import io
 import json
 import math
-import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +36,25 @@ def arguments(out: Path, *overrides: str) -> list[str]:
 
 def train(out: Path, *overrides: str, timeout: float = 200) -> subprocess.CompletedProcess:
     return subprocess.run(arguments(out, *overrides), cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """As `train`, in this process, where every warning is an error."""
+
+    def train(out: Path, *overrides: str) -> subprocess.CompletedProcess:
+        command, printed, said, code = arguments(out, *overrides), io.StringIO(), io.StringIO(), 0
+        monkeypatch.setattr(sys, "argv", command[command.index("-m") + 1 :])
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+            try:
+                runpy.run_path(str(ROOT / "experiments" / "train.py"), run_name="__main__")
+            except SystemExit as stop:
+                code = stop.code
+            except Exception:  # which Python itself prints
+                code = traceback.print_exc() or 1
+        return subprocess.CompletedProcess(command, code, printed.getvalue(), said.getvalue())
+
+    return train
 
 
 def only_run(folder: Path) -> Path:
@@ -85,11 +111,11 @@ def test_the_trained_weights_load_without_running_code(finished):
     assert state["layers.1.0.W"].shape == (16, 4)
 
 
-def test_a_finished_run_is_not_trained_again(finished):
+def test_a_finished_run_is_not_trained_again(finished, here):
     out, _ = finished
     mark = only_run(out / "single") / "done.json"
     before = mark.stat().st_mtime_ns
-    result = train(out, "cell=lstm", "task=adding", "network.depth=2", "network.direction=bidirectional", "steps=20")
+    result = here(out, "cell=lstm", "task=adding", "network.depth=2", "network.direction=bidirectional", "steps=20")
     assert result.returncode == 0
     assert "done before" in result.stdout
     assert mark.stat().st_mtime_ns == before
@@ -138,8 +164,8 @@ def test_a_sweep_runs_every_combination_with_a_line_each_and_a_total(tmp_path):
         ("scale=huge", r"Could not find 'scale/huge'"),
     ],
 )
-def test_wrong_input_gets_a_clear_line_and_leaves_nothing(override, message, tmp_path):
-    result = train(tmp_path, *override.split())
+def test_wrong_input_gets_a_clear_line_and_leaves_nothing(override, message, tmp_path, here):
+    result = here(tmp_path, *override.split())
     assert result.returncode in (1, 2)
     assert re.search(message, result.stderr, re.MULTILINE), result.stderr
     assert "Traceback" not in result.stderr
@@ -159,25 +185,25 @@ def test_in_a_sweep_a_wrong_run_is_named_and_the_others_are_done(tmp_path):
     assert len(list(tmp_path.rglob("done.json"))) == 2
 
 
-def test_with_fail_fast_nothing_begins_after_a_failure_and_the_next_start_goes_on(tmp_path):
+def test_with_fail_fast_nothing_begins_after_a_failure_and_the_next_start_goes_on(tmp_path, here):
     axes = ["-m", "hydra/launcher=basic", "steps=1", "task.length=-5,12,14"]
-    result = train(tmp_path, *axes, "hydra.sweeper.fail_fast=true")
+    result = here(tmp_path, *axes, "hydra.sweeper.fail_fast=true")
     assert result.returncode == 1
     assert "1 failed, 2 missing" in result.stdout
     assert not list(tmp_path.rglob("done.json"))
-    result = train(tmp_path, *axes)
+    result = here(tmp_path, *axes)
     assert result.returncode == 1
     assert len(list(tmp_path.rglob("done.json"))) == 2
 
 
-def test_a_crash_leaves_its_traceback_in_the_record_and_is_tried_again(tmp_path):
+def test_a_crash_leaves_its_traceback_in_the_record_and_is_tried_again(tmp_path, here, monkeypatch):
     broken = tmp_path / "broken_probe.py"
     broken.write_text(
         "def probe(moment):\n    raise RuntimeError('the probe fell over')\n\n\ndef make():\n    return probe\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    given = arguments(tmp_path, "steps=2", "+probes.broken._target_=broken_probe.make")
-    result = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, env=env)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = [tmp_path, "steps=2", "+probes.broken._target_=broken_probe.make"]
+    result = here(*given)
     assert result.returncode == 1
     assert "the probe fell over" in result.stderr
     run = only_run(tmp_path / "single")
@@ -186,7 +212,9 @@ def test_a_crash_leaves_its_traceback_in_the_record_and_is_tried_again(tmp_path)
     assert "broken_probe.py" in failed["traceback"]
     assert not (run / "running.json").exists()
     broken.write_text("from rnnlab.probes import Reading\n\n\ndef make():\n    return lambda moment: Reading()\n")
-    result = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, env=env)
+    monkeypatch.delitem(sys.modules, "broken_probe")
+    importlib.invalidate_caches()
+    result = here(*given)
     assert result.returncode == 0
     assert (run / "done.json").exists()
     assert not (run / "failed.json").exists()
@@ -230,6 +258,7 @@ def test_ctrl_c_is_recorded(tmp_path, start):
 def test_two_starts_of_one_run_do_not_write_one_folder(tmp_path, start):
     first = start(tmp_path, "steps=100000")
     wait_for(lambda: list(tmp_path.rglob("running.json")))
+    first.send_signal(signal.SIGSTOP)  # alive, and costs nothing
     second = train(tmp_path, "steps=100000")
     assert second.returncode != 0
     assert "Traceback" not in second.stderr

@@ -14,8 +14,9 @@ from rnnlab.cells.min_gru import MinGRU
 from rnnlab.cells.min_lstm import MinLSTM
 from rnnlab.constraints import orthogonal
 from rnnlab.networks import Stack
-from rnnlab.predictions import predict
+from rnnlab.predictions import limit, predict
 from rnnlab.probes import Moment, Profile
+from rnnlab.theory import mean_field
 from tests.rnnlab.networks.test_depth import network_of
 from tests.rnnlab.oracles import SHALLOW
 
@@ -120,6 +121,21 @@ def test_a_linear_orthogonal_network_is_predicted_exactly():
     assert predict(untrained(IDENTITY, turned(1.1)), x)["horizon"] == math.inf
 
 
+@pytest.mark.parametrize("maps", [2, 3])
+def test_a_linear_deep_transition_multiplies_the_gains_of_its_maps(maps):
+    x, network = torch.randn(100, 4, 2), untrained(IDENTITY, turned(0.9), transition=maps)
+    rate = maps * math.log10(0.9)
+    wanted = {"horizon": math.ceil(-3 / rate), "decay_per_step": pytest.approx(rate)}
+    assert predict(network, x) == wanted
+    assert measured(network, x) == wanted
+    with torch.no_grad():
+        network.layers[0][0].maps[-1].W.mul_(0.5)  # each has a gain of its own
+    assert predict(network, x)["decay_per_step"] == pytest.approx(rate - math.log10(2))
+    network.layers[0][0].maps[-1].W.data[0] *= 2  # and is to be a multiple of an orthogonal matrix
+    assert predict(network, x) == {}
+    assert predict(untrained(IDENTITY, turned(0.9), transition=maps, shortcut=True), x) == {}
+
+
 SILENT = {
     "few units": (TANH, turned(0.9), 1.0, {"hidden": 31}),
     "a Gaussian W near 1": (TANH, gaussian(0.95), 1.0, {}),
@@ -140,6 +156,33 @@ SILENT = {
 def test_where_theory_does_not_hold_nothing_is_predicted(case):
     cell, init, bias, settings = SILENT[case]
     assert predict(untrained(cell, init, bias, **settings), torch.randn(20, 4, 2)) == {}
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid", "identity"])
+def test_the_limit_is_the_mean_field_of_the_sw_and_the_drive_of_the_network_also_near_criticality(activation):
+    """The entries of a W of H = 100 have the variance of their law within 5 standard errors, sqrt(2) / H each: 7 %, so
+    that chi has, too. Without knowing the width it is known where `predict` is silent."""
+    network, x = untrained(partial(Elman, activation=activation), gaussian(0.95)), 0.3 * torch.randn(50, 4, 2)
+    cell = network.layers[0][0]
+    drive = (x @ cell.U.T).square().mean().item()
+    found = limit(network, x)
+    field = mean_field(activation, gain=(cell.W.square().sum() / 100).sqrt().item(), input_variance=drive)
+    assert found == {"chi": pytest.approx(field.chi, rel=1e-9), "q": pytest.approx(field.q, rel=1e-9)}
+    law = mean_field(activation, gain=0.95, input_variance=drive)
+    assert found["chi"] == pytest.approx(law.chi, rel=0.07)
+    few = untrained(partial(Elman, activation=activation), gaussian(0.95), hidden=8)
+    assert limit(few, x)
+    assert not predict(few, x)
+
+
+@pytest.mark.parametrize(
+    "case", ["units that do not mix", "units that hear few others", "modrelu", "truncation", "a deep transition"]
+)
+def test_there_is_no_limit_where_the_mean_field_is_that_of_another_network(case):
+    cell, init, bias, settings = SILENT[case]
+    assert limit(untrained(cell, init, bias, **settings), torch.randn(20, 4, 2)) == {}
+    assert limit(untrained(GRU), torch.randn(20, 4, 2)) == {}
+    assert limit(network_of("tanh", "decoder", hidden=40), torch.randn(5, 3, 3)) == {}
 
 
 @pytest.mark.parametrize("cell", [GRU, MinGRU])

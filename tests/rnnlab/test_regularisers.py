@@ -138,7 +138,7 @@ def test_a_constrained_matrix_gets_the_gradient_of_what_it_is_made_of():
     torch.manual_seed(5)
     network = stack_of("tanh", depth=1, direction="forward")
     (cell,) = network.cells()
-    constraints.spectral_margin(cell, margin=0.3)
+    constraints.spectral_margin(cell, margin=0.3, map="matrix_exp")
     loss, trajectory = loss_of(network, torch.randn(STEPS, BATCH, 3))
     omega = Omega(network, weight=1.0, floor=0.0)
     loss.backward(retain_graph=True)

@@ -22,7 +22,7 @@ def backward_from_the_end(cell: IndRNN, x: torch.Tensor, g_T: torch.Tensor) -> t
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_the_gradient_is_u_to_the_k_times_the_product_of_slopes(activation):
-    cell = IndRNN(3, 6, activation=activation, bound=None)
+    cell = IndRNN(3, 6, activation=activation, lowest=0.0, bound=None)
     with torch.no_grad():
         cell.u.uniform_(-1.2, 1.2)
         cell.U.normal_()
@@ -39,7 +39,7 @@ def test_the_gradient_is_u_to_the_k_times_the_product_of_slopes(activation):
 def test_the_bound_of_the_paper_keeps_the_gain_over_T_steps_below_two():
     """bound = 2^(1/T): exactly 2 for a unit at the bound that never switches off, for all others less."""
     T = 200
-    cell = IndRNN(1, 50, activation="relu", bound=2 ** (1 / T))
+    cell = IndRNN(1, 50, activation="relu", lowest=0.0, bound=2 ** (1 / T))
     with torch.no_grad():
         cell.u.normal_(std=2.0)  # most of them far outside
         cell.U.fill_(1.0)
@@ -54,7 +54,7 @@ def test_the_bound_of_the_paper_keeps_the_gain_over_T_steps_below_two():
 
 def test_training_clips_u_after_each_update_as_the_paper_does():
     """Against a hand-written loop with u = clip(u - lr g): units are pushed against both bounds and pulled back."""
-    cell, lr, bound = IndRNN(2, 8, activation="tanh", bound=0.9), 0.5, 0.9
+    cell, lr, bound = IndRNN(2, 8, activation="tanh", lowest=0.0, bound=0.9), 0.5, 0.9
     cell.initialise(orthogonal_)
     with torch.no_grad():
         cell.u.uniform_(-0.9, 0.9)
@@ -85,17 +85,19 @@ def test_an_unbounded_cell_is_left_alone_and_a_bounded_step_knows_its_bound():
     before = free.u.detach().clone()
     scan(free, torch.randn(3, 2, 3))
     assert torch.equal(free.u, before)
-    cell, z, s = IndRNN(1, 2, activation="tanh", bound=0.5), torch.zeros(1, 2), torch.ones(1, 2)
+    cell, z, s = IndRNN(1, 2, activation="tanh", lowest=0.0, bound=0.5), torch.zeros(1, 2), torch.ones(1, 2)
     cell.u.data = torch.tensor([3.0, -3.0])
     assert torch.allclose(cell.step(z, s), torch.tensor([[math.tanh(0.5), -math.tanh(0.5)]]), rtol=1e-15)
 
 
-@pytest.mark.parametrize(("bound", "top"), [(None, 1.0), (1.3, 1.3), (0.4, 0.4)])
-def test_u_starts_uniform_below_the_bound(bound, top):
+@pytest.mark.parametrize(
+    ("lowest", "bound", "top"), [(0.0, None, 1.0), (0.0, 1.3, 1.3), (0.3, 0.4, 0.4), (0.9, None, 1.0)]
+)
+def test_u_starts_uniform_between_the_lowest_and_the_bound(lowest, bound, top):
     """Mean and mean square of 4,000 draws within 5 standard errors: 2 % and 4 % of either."""
-    cell = IndRNN(1, 4000, activation="relu", bound=bound)
+    cell = IndRNN(1, 4000, activation="relu", lowest=lowest, bound=bound)
     cell.initialise(orthogonal_, torch.Generator().manual_seed(1))
-    v = cell.u.detach() / top
+    v = (cell.u.detach() - lowest) / (top - lowest)
     assert (v >= 0).all()
     assert (v <= 1).all()
     assert abs(v.mean() - 1 / 2) < 5 * (1 / 12 / 4000) ** 0.5
@@ -103,13 +105,16 @@ def test_u_starts_uniform_below_the_bound(bound, top):
 
 
 @pytest.mark.parametrize(
-    ("activation", "bound", "message"),
+    ("activation", "lowest", "bound", "message"),
     [
-        ("elu", None, "indrnn needs an activation out of relu, tanh, got 'elu'"),
-        ("relu", 0.0, "indrnn needs a positive, finite bound of abs\\(u\\), or none, got 0.0"),
-        ("relu", math.inf, "or none, got inf"),
+        ("elu", 0.0, None, "indrnn needs an activation out of relu, tanh, got 'elu'"),
+        ("relu", 0.0, 0.0, "indrnn needs a positive, finite bound of abs\\(u\\), or none, got 0.0"),
+        ("relu", 0.0, math.inf, "or none, got inf"),
+        ("relu", 1.1, None, "indrnn needs 0 <= lowest <= 1.0, up to which u starts, got 1.1"),
+        ("relu", 0.5, 0.4, "indrnn needs 0 <= lowest <= 0.4"),
+        ("relu", -0.1, None, "got -0.1"),
     ],
 )
-def test_wrong_settings_are_refused(activation, bound, message, as_a_user):
+def test_wrong_settings_are_refused(activation, lowest, bound, message, as_a_user):
     with pytest.raises(ValueError, match=message):
-        IndRNN(2, 3, activation=activation, bound=bound)
+        IndRNN(2, 3, activation=activation, lowest=lowest, bound=bound)

@@ -1,4 +1,4 @@
-"""delayed_recall, variable_recall and flip_flop: memory that is asked for in the course of the sequence."""
+"""Memory that is asked for in the course of the sequence (delayed_recall, variable_recall, flip_flop) or at its end."""
 
 import itertools
 import math
@@ -9,6 +9,7 @@ import torch
 from rnnlab.tasks.base import UNSCORED
 from rnnlab.tasks.delayed_recall import DelayedRecall
 from rnnlab.tasks.flip_flop import FlipFlop
+from rnnlab.tasks.position_recall import PositionRecall
 from rnnlab.tasks.variable_recall import VariableRecall
 from tests.rnnlab.tasks.every import make, seeded
 
@@ -160,3 +161,31 @@ def test_a_pulse_that_is_no_probability_is_refused():
 def test_it_is_solved_strictly_below_its_error(name):
     assert make(name).solved({"loss": 1.0, "error": 0.0099})
     assert not make(name).solved({"loss": 0.0, "error": 0.01})
+
+
+def test_the_answer_is_the_bit_at_each_position_of_its_own_sample():
+    x, y, *_ = draw(PositionRecall(length=5, solved_error=0.01), 200)
+    assert set(x.unique().tolist()) == {-1, 1}
+    for sample in range(200):
+        assert y[sample].tolist() == [(bit + 1) / 2 for bit in x[:, sample, 0].tolist()]
+
+
+def test_the_error_is_told_position_by_position():
+    task = PositionRecall(length=3, solved_error=0.01)
+    y = torch.tensor([[0.0, 1, 1], [1, 1, 0]])
+    outputs = torch.tensor([[-1.0, -1, 1], [1, -1, 0]])  # the second bit is always wrong, a 0 says nothing
+    metrics = task.metrics(outputs, y)
+    assert [metrics[f"error/{p}"] for p in range(3)] == [0, 1, 0.5]
+    assert metrics["error"] == 0.5
+    assert not task.solved(metrics)
+    assert task.solved({"loss": 9.0, "error": 0.0099})
+
+
+def test_who_remembers_no_bit_pays_ln_2_for_each_and_they_are_independent():
+    size, task = 20_000, PositionRecall(length=4, solved_error=0.01)
+    _, y, *_ = draw(task, size)
+    share = y.mean(0)
+    loss = task.metrics((share / (1 - share)).log().expand(size, 4), y)["loss"]
+    # Wilks: chi-squared with 4 degrees of freedom, 4 +- sqrt 8; five standard deviations see 5e-4 nats
+    assert -1e-12 < 2 * size * (task.chance_loss - loss) < 4 + 5 * 8**0.5
+    assert (torch.corrcoef(y.T) - torch.eye(4)).abs().max() < 5 / size**0.5  # 5 standard errors: sees .035

@@ -1,4 +1,4 @@
-"""reverse and sort: a decoder writes what it has read in another order."""
+"""repeat, reverse and sort: a decoder writes what it has read, in the same order or another."""
 
 import itertools
 import math
@@ -7,11 +7,12 @@ from collections import Counter, defaultdict
 import pytest
 import torch
 
+from rnnlab.tasks.repeat import Repeat
 from rnnlab.tasks.reverse import Reverse
 from rnnlab.tasks.sort import Sort, sorted_entropy
 from tests.rnnlab.tasks.every import make, seeded
 
-REWRITE = {Reverse: lambda tokens: tokens[::-1], Sort: sorted}
+REWRITE = {Repeat: list, Reverse: lambda tokens: tokens[::-1], Sort: sorted}
 TASKS = list(REWRITE)
 
 
@@ -39,7 +40,12 @@ def test_the_target_is_the_sequence_rewritten_and_a_stop(cls, length, shortest):
 
 
 @pytest.mark.parametrize(
-    ("cls", "read", "written"), [(Reverse, [4, 1, 2], [2, 1, 4, 0]), (Sort, [4, 1, 2, 1], [1, 1, 2, 4, 0])]
+    ("cls", "read", "written"),
+    [
+        (Repeat, [4, 1, 2], [4, 1, 2, 0]),
+        (Reverse, [4, 1, 2], [2, 1, 4, 0]),
+        (Sort, [4, 1, 2, 1], [1, 1, 2, 4, 0]),
+    ],
 )
 def test_the_example_of_the_docstring(cls, read, written):
     x, y, *_ = draw(task_of(cls, len(read), len(read)), 2_000)
@@ -89,13 +95,13 @@ def test_sorting_is_worth_the_logarithm_of_the_orders_it_forgets():
     assert sorted_entropy(5, many) == pytest.approx(5 * math.log(many) - math.log(120), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["reverse", "sort"])
+@pytest.mark.parametrize("name", ["repeat", "reverse", "sort"])
 def test_it_is_solved_by_what_it_writes_alone_strictly_below_its_error(name):
     assert make(name).solved({"loss": 1.0, "error": 0.5, "edit_error": 0.5, "sequence_error": 0.0499})
     assert not make(name).solved({"loss": 0.0, "error": 0.0, "edit_error": 0.0, "sequence_error": 0.05})
 
 
-@pytest.mark.parametrize("name", ["reverse", "sort"])
+@pytest.mark.parametrize("name", ["repeat", "reverse", "sort"])
 def test_a_range_of_lengths_that_is_empty_is_refused(name):
     with pytest.raises(ValueError, match=rf"^{name} needs length >= 4 because a sequence has at least 4 steps, got 3$"):
         make(name, length=3, shortest=4)
