@@ -83,6 +83,15 @@ def test_each_claim_fails_where_the_runs_say_otherwise(table, broken):
     assert {key for key, verdict in verdicts(table).items() if verdict == "does not hold"} == broken
 
 
+def test_a_single_run_that_an_addition_loses_decides_though_the_median_of_the_seeds_is_level():
+    table = made({"SGD": 20, "SGD-C": 20, "SGD-CR": 40})
+    assert verdicts(table)["clipping"] == "holds"
+    table.loc[(table["variant"] == "SGD-C") & (table["seed"] == 0), "outcome"] = "stuck"
+    assert verdicts(table)["clipping"] == "does not hold"
+    (claim,) = (c for c in fig7.check(table) if "with clipping" in c.text)
+    assert claim.ours == "-1 of 15 runs; per seed 0 [-1, 0]"
+
+
 def test_without_one_of_the_variants_or_a_quiet_pair_nothing_is_claimed_of_it():
     alone = made({"SGD-CR": 40})
     assert set(verdicts(alone).values()) == {"not tested"}
