@@ -32,6 +32,7 @@ from analysis.arjovsky2016_fig4_figures import (
     figure,
 )
 from analysis.claims import Claim
+from analysis.statistics.aggregate import one_each
 from analysis.tables.blocks import blocks
 
 NAME = "arjovsky2016_fig4"
@@ -50,6 +51,7 @@ def make(folder: Path, runs: pd.DataFrame, out: Path) -> tuple[dict[str, pd.Data
     finished = runs[runs["outcome"].isin(tables.FINISHED)]
     kind = finished["cell.activation"].where(finished["cell"] == "elman", finished["cell"])
     model = pd.Categorical(kind.map(MODELS), list(MODELS.values()), ordered=True)
+    one_each(finished, pd.DataFrame({"model": model, "T": finished["task.length"], "seed": finished["seed"]}))
     gradients = tables.profiles(folder, loss="task", only=set(finished["run"]), layer=0, part="h")
     gradients = gradients[gradients["direction"] == "forward"].astype({"run": str})
     first = gradients["step"] == gradients.groupby("run")["step"].transform("min")

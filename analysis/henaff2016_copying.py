@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from analysis import claims, drawing, tables
 from analysis.claims import Claim
 from analysis.figures import aligned, learning_figure
-from analysis.statistics.aggregate import unique
+from analysis.statistics.aggregate import one_each, unique
 
 NAME = "henaff2016_copying"
 LOSS = "validation/loss"
@@ -65,7 +65,7 @@ def trained(runs: pd.DataFrame) -> pd.DataFrame:
     keys = list(zip(finished["cell"], activation, finished["init"], strict=True))
     if unknown := [key for key in keys if key not in MODELS]:
         raise ValueError(f"{NAME} knows the models {', '.join(MODELS.values())}, got {unknown[0]}")
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "run": finished["run"],
             "outcome": finished["outcome"],
@@ -74,6 +74,8 @@ def trained(runs: pd.DataFrame) -> pd.DataFrame:
             "seed": finished["seed"].astype(int),
         }
     )
+    one_each(finished, found[["model", "T", "seed"]])
+    return found
 
 
 def figure(table: pd.DataFrame) -> Figure:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from analysis import claims, drawing, figures, tables
 from analysis.claims import Claim
+from analysis.statistics.aggregate import one_each
 
 NAME = "li2018_fig2"
 MODELS = {"indrnn": "IndRNN", "lstm": "LSTM", "peepholelstm": "LSTM", "tanh": "RNN, tanh", "relu": "IRNN"}
@@ -53,6 +54,7 @@ def make(folder: Path, runs: pd.DataFrame, out: Path) -> tuple[dict[str, pd.Data
             "outcome": finished["outcome"],
         }
     )
+    one_each(finished, about[["model", "T", "seed"]])
     losses = tables.scalars(folder, "train/loss", set(finished["run"])).astype({"run": str})
     losses["step"] = -(-losses["step"] // WINDOW) * WINDOW  # the end of its window; step 0 is alone in the first
     table = about.merge(losses.groupby(["run", "step"])["value"].mean().rename("loss").reset_index(), on="run")

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from analysis import claims, drawing, style, tables
 from analysis.claims import Claim
 from analysis.figures.success import rates, success_figure
-from analysis.statistics.aggregate import unique
+from analysis.statistics.aggregate import one_each, unique
 
 NAME = "pascanu2013_fig7"
 LOSS, CLIPPED = "train/loss", "grad/clipped"
@@ -45,7 +45,7 @@ def trained(runs: pd.DataFrame) -> pd.DataFrame:
     unique(finished)
     clips, penalised = finished["clip"] != "no_clip", finished["regulariser"] != "none"
     init = finished["init"].where(finished["cell.activation"] != "sigmoid", "sigmoid")
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "run": finished["run"],
             "panel": init.map(PANELS),
@@ -57,6 +57,8 @@ def trained(runs: pd.DataFrame) -> pd.DataFrame:
             "error": finished["validation/error"].astype(float),
         }
     )
+    one_each(finished, found[["panel", "variant", "T", "seed"]])
+    return found
 
 
 def table(found: pd.DataFrame, losses: pd.DataFrame, clipped: pd.DataFrame) -> pd.DataFrame:

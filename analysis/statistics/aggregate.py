@@ -96,6 +96,24 @@ def unique(runs: pd.DataFrame) -> None:
             raise ValueError(f"the same configuration and seed is there more than once: {', '.join(group['run'])}{why}")
 
 
+def one_each(runs: pd.DataFrame, shown: pd.DataFrame) -> None:
+    """Refuse two runs that a figure would take for one.
+
+    Args:
+        runs: from `tables.runs`.
+        shown: the same runs, with what the figure tells apart.
+
+    Raises:
+        ValueError: names them and in what they differ.
+    """
+    for places in shown.groupby(list(shown), observed=True, dropna=False).indices.values():
+        if len(places) > 1:
+            group = runs.iloc[places]
+            name = next(iter(axes(group)), "run")
+            values = ", ".join(map(str, group[name].unique()))
+            raise ValueError(f"the figure shows runs as one that differ in {name} ({values}): choose with --where")
+
+
 def aggregate(
     runs: pd.DataFrame, quantities: Sequence[Quantity], by: Sequence[str], within: Sequence[str], level: float = LEVEL
 ) -> pd.DataFrame:

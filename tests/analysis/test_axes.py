@@ -6,7 +6,7 @@ import pytest
 
 from analysis import tables
 from analysis.cli import folder_of
-from analysis.statistics.aggregate import axes
+from analysis.statistics.aggregate import axes, one_each
 
 
 def test_axes_are_the_settings_that_vary_seeds_last(tmp_path, fabricate):
@@ -73,3 +73,13 @@ def test_the_folder_of_an_experiment_is_found_by_name_or_path(tmp_path, fabricat
         folder_of(outputs / "empty", "x")
     with pytest.raises(ValueError, match=r"there is no folder .*elsewhere: name the one with the runs with --outputs"):
         folder_of(tmp_path / "elsewhere", "gains")
+
+
+def test_runs_that_a_figure_would_take_for_one_are_refused(tmp_path, fabricate):
+    for name, steps, seed in (("a", 10, 0), ("b", 10, 1), ("c", 20, 1)):
+        fabricate.run(tmp_path, name, seed=seed, settings={"steps": steps})
+    runs = tables.runs(tmp_path)
+    one_each(runs[runs["run"] != "c"], runs.loc[runs["run"] != "c", ["cell", "seed"]])
+    one_each(runs, runs[["cell", "seed", "steps"]])
+    with pytest.raises(ValueError, match=r"shows runs as one that differ in steps \(10, 20\): choose with --where"):
+        one_each(runs, runs[["cell", "seed"]])
