@@ -2,13 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import style
+from analysis.figures.band import band, mark
 from analysis.figures.panels import order
 
 INIT, TRAINED, NORM, DISTANCE = "gradient, init", "gradient, trained", "norm", "distance"
@@ -48,7 +47,7 @@ def figure(table: pd.DataFrame) -> Figure:
             for model in models:
                 rows = table[(table["panel"] == panel) & (table["model"] == model)]
                 values = rows.assign(y=rows["log10"] if gradient else 10 ** rows["log10"])
-                curve = _curve(axes, values[np.isfinite(values["y"])], lines[model])
+                curve = band(axes, values[np.isfinite(values["y"])], "time", "y", lines[model])
                 if gradient and (model, panel) in PUBLISHED and len(curve):
                     lag = curve.index[-1] - curve.index
                     slope = curve.iloc[-1] - PUBLISHED[model, panel] * lag
@@ -61,19 +60,10 @@ def figure(table: pd.DataFrame) -> Figure:
             else:
                 axes.set_ylim(bottom=0)
         handles = [Line2D([], [], **lines[model], label=_name(table, model)) for model in models]
-        handles.append(Patch(color="0.8", label="range over seeds"))
+        handles.append(mark())
         handles.append(Line2D([], [], color=style.GREY, linewidth=0.5, label="slope in the paper"))
         made.legend(handles=handles, loc="outside upper center", ncols=3)
     return made
-
-
-def _curve(axes: Axes, rows: pd.DataFrame, look: dict) -> pd.Series:
-    """Draw what is there, and return its median over time."""
-    seeds = rows.groupby("time")["y"]
-    median = seeds.median()
-    axes.fill_between(median.index, seeds.min(), seeds.max(), color=look["color"], alpha=0.2, linewidth=0)
-    axes.plot(median.index, median, **look)
-    return median
 
 
 def _name(table: pd.DataFrame, model: str) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from analysis import chen2018_figures as figures
 from analysis import claims, drawing, tables
 from analysis.claims import Claim
+from analysis.statistics.ranks import rank_correlation
 from analysis.tables import FINISHED
 
 NAME, LENGTH = "chen2018_chi", "chen2018_length"
@@ -117,11 +118,6 @@ def length_check(table: pd.DataFrame) -> list[Claim]:
             why=f"not read in the paper, which has another task; {ours} here",
         ),
     ]
-
-
-def rank_correlation(x: pd.Series, y: pd.Series) -> float:
-    """Spearman's: the correlation of the ranks, the mean rank for ties."""
-    return float(np.corrcoef(x.rank(), y.rank())[0, 1])
 
 
 EXPERIMENT = drawing.Experiment(

@@ -100,7 +100,7 @@ def main(experiment: Experiment, description: str, arguments: list[str] | None) 
 def look(
     experiment: Experiment, folder: Path, scale: str | None, where: list[str], out: Path, *, needed: bool = False
 ) -> Found:
-    """The tables of the runs of that scale if one is finished, else those that are kept; `where` says which.
+    """The tables, as they are kept, of the runs of that scale if one is finished, else the kept ones; says which.
 
     Raises:
         ValueError: there is neither; or no such runs, and they are `needed`.
@@ -115,7 +115,7 @@ def look(
         return of_kept(experiment, folder, scale)
     made, written = experiment.make(folder, runs, out)
     of = about(experiment.name, runs)
-    made = {name: table if table is None else small(table) for name, table in made.items()}
+    made = {name: table if table is None else results.settled(small(table)) for name, table in made.items()}
     return Found(made, dict.fromkeys(made, of), f"drawn from the runs in {folder}, {summary(of)}", written)
 
 
@@ -159,12 +159,12 @@ def sweep(folder: Path, scale: str | None, where: list[str], least: int = 1) -> 
 
 
 def drawn(experiment: Experiment, made: Tables, out: Path) -> list[Path]:
-    """The figures of the experiment from their tables, as they would be drawn from the kept ones."""
+    """The figures of the experiment from their tables."""
     paths = []
     for figure in experiment.figures:
         table = made.get(figure.name)
         if table is not None:
-            paths += style.save(figure.draw(results.settled(table)), out / figure.name)
+            paths += style.save(figure.draw(table), out / figure.name)
     return paths
 
 
@@ -174,12 +174,12 @@ def checked(experiment: Experiment, made: Tables) -> list[Claim]:
         claim
         for figure in experiment.figures
         if figure.check is not None and made.get(figure.name) is not None
-        for claim in figure.check(results.settled(made[figure.name]))
+        for claim in figure.check(made[figure.name])
     ]
 
 
 def keep(made: Tables, of: Mapping[str, Any]) -> list[Path]:
-    return [results.write(name, small(table), of) for name, table in made.items() if table is not None]
+    return [results.write(name, table, of) for name, table in made.items() if table is not None]
 
 
 def about(experiment: str, runs: pd.DataFrame) -> dict[str, Any]:

@@ -16,12 +16,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import claims, drawing, style, tables
 from analysis.claims import Claim
-from analysis.figures.band import band
+from analysis.figures.band import band, mark
 from analysis.figures.panels import looks, named, panels
 
 DIRECTIONS = ("forward", "backward", "bidirectional")
@@ -115,7 +114,7 @@ def _line(axes: Axes, lines: pd.DataFrame, look: dict) -> None:
 
 
 def _marks(long: pd.DataFrame) -> list:
-    marks = [Patch(color="0.8", label="range over seeds")] if long["seed"].nunique() > 1 else []
+    marks = [mark()] if long["seed"].nunique() > 1 else []
     if long["predicted"].notna().any():
         marks.append(Line2D([], [], color="black", linewidth=0.6, linestyle=style.THEORY, label="theory"))
     return [*marks, Line2D([], [], color=style.GREY, linewidth=0.6, linestyle=":", label="chance")]

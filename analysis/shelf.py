@@ -82,9 +82,8 @@ def page(found: dict[str, tuple[str, list[Claim]]]) -> str:
     for name, (where, those) in found.items():
         about = gallery.header(name)
         lines = [f"## {name}", "", f"{about['Paper']}. {gallery.sentence(about['Figure']).rstrip('.')}.", ""]
-        lines += [f"{where[:1].upper()}{where[1:]}. {counted(those)}.", ""] + (
-            [claims.markdown(those)] if those else []
-        )
+        lines += [f"{where[:1].upper()}{where[1:]}. {counted(those)}.", ""]
+        lines += [claims.markdown(those)] if those else []
         lines += [f"At the published size: {about['Cost']}.", ""]
         sections.append("\n".join(lines))
     return "\n".join([INTRODUCTION, f"{total}.\n", *sections])

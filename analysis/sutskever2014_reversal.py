@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analysis import claims, drawing, style, tables
 from analysis.claims import Claim
-from analysis.figures.band import band
+from analysis.figures.band import band, mark
 from analysis.figures.panels import looks, named, panels
 from analysis.tables.blocks import blocks
 
@@ -112,7 +111,7 @@ def _figure(table: pd.DataFrame, x: str, label: str, y: str) -> Figure:
 
 
 def _marks(table: pd.DataFrame, x: str) -> list:
-    marks = [Patch(color="0.8", label="range over seeds")] if table["seed"].nunique() > 1 else []
+    marks = [mark()] if table["seed"].nunique() > 1 else []
     marks.append(Line2D([], [], color=style.GREY, linewidth=0.6, label="baseline"))
     half = Line2D([], [], color=style.GREY, linewidth=0.6, linestyle=":", label="half of it")
     return [*marks, half] if x == "step" else marks

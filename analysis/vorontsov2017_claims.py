@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis import claims
 from analysis.claims import Claim
+from analysis.statistics.ranks import rank_correlation
 
 ROUNDING = 1e-6  # decades per step: float32, and the five digits of a kept table
 FLAT = 2e-4  # relative, over the whole sequence: float32
@@ -117,5 +118,4 @@ def _needed(of: pd.DataFrame) -> float:
 
 def _correlation(by_margin: pd.Series) -> float:
     """Spearman's, of the number and the margin in its index; no margin is the largest."""
-    margins = pd.Series(by_margin.index).fillna(math.inf).rank()
-    return float(margins.corr(pd.Series(by_margin.to_numpy()).rank()))
+    return rank_correlation(pd.Series(by_margin.index).fillna(math.inf), pd.Series(by_margin.to_numpy()))

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis import style
+from analysis.figures.band import mark
 from analysis.figures.groups import gathered, groups
 from analysis.figures.panels import LINE, complete, looks, named, panels
 from analysis.statistics.profiles import thinned
@@ -130,7 +130,7 @@ def _share(grid: list[Axes], table: pd.DataFrame, log: bool) -> None:
 def _marks(table: pd.DataFrame, level: float | None) -> list[Any]:
     marks: list[Any] = []
     if (table["low"] < table["high"]).any():
-        marks.append(Patch(color="0.8", label="range over seeds"))
+        marks.append(mark())
     for end, marker in ENDS.items():
         if (table["end"] == end).any():
             text = "solved, stopped" if end == "solved" else end

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import style
+from analysis.figures.band import mark
 from analysis.figures.panels import LINE, complete, is_number, looks, named, panels
 
 FLOOR, CEILING = -15.0, 9.0  # decades relative to lag 0 that are drawn; what lies outside is marked at the edge
@@ -120,7 +120,7 @@ def _slopes(axes: Axes, curves: list[tuple[Hashable, pd.DataFrame]], look: dict[
 def _marks(table: pd.DataFrame) -> list[Any]:
     marks: list[Any] = [Line2D([], [], color=style.GREY, linewidth=0.6, linestyle=FALLEN, label="fallen by 1000")]
     if (table["low"] < table["high"]).any():
-        marks.append(Patch(color="0.8", label="range over seeds"))
+        marks.append(mark())
     if "fit" in table:
         marks.append(Line2D([], [], **THIN, label="mean fit [95 % $t$ interval]"))
     if "predicted" in table and table["predicted"].notna().any():
