@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from analysis import claims, drawing, tables
 from analysis.claims import Claim
-from analysis.figures import aligned, learning_figure
+from analysis.figures import by_length, learning_figure
 from analysis.statistics.aggregate import one_each, unique
 
 NAME = "henaff2016_copying"
@@ -80,14 +80,8 @@ def trained(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(table: pd.DataFrame) -> Figure:
     """Loss over updates, a panel for each T, a line for each model."""
-    lengths = {T: f"$T$ = {T}" for T in sorted(table["T"].unique())}
-    curves = table.assign(
-        run=[f"{row.T} {row.model} {row.seed}" for row in table.itertuples()],
-        column=pd.Categorical(table["T"].map(lengths), list(lengths.values()), ordered=True),
-        hue=table["model"],
-        value=table["loss"],
-    )
-    drawn = learning_figure(aligned(curves, ["column", "hue"]), y="validation loss (chance: 1)", level=1.0)
+    curves = by_length(table, "model", "loss")
+    drawn = learning_figure(curves, y="validation loss (chance: 1)", level=1.0)
     for axes in drawn.axes:
         axes.set_ylim(top=min(axes.get_ylim()[1], TOP))
     return drawn

@@ -63,12 +63,9 @@ def make(folder: Path, runs: pd.DataFrame, out: Path) -> tuple[dict[str, pd.Data
 
 def figure(table: pd.DataFrame) -> Figure:
     """The curves of all models, a panel for each T; what lies above `TOP` is not drawn, as in the paper."""
-    run = table["model"].astype(str) + table["T"].astype(str) + "/" + table["seed"].astype(str)
-    lengths = [f"$T$ = {T}" for T in sorted(table["T"].unique())]
-    panel = pd.Categorical("$T$ = " + table["T"].astype(str), lengths, ordered=True)
-    curves = table.rename(columns={"loss": "value", "model": "hue"}).assign(run=run, column=panel)
-    aligned = figures.aligned(curves, ["column", "hue"])
-    made = figures.learning_figure(aligned, y="squared error", level=CHANCE, log=False, height=1.8)
+    made = figures.learning_figure(
+        figures.by_length(table, "model", "loss"), y="squared error", level=CHANCE, log=False, height=1.8
+    )
     for axes in made.axes:
         axes.set_ylim(0, TOP)
     return made

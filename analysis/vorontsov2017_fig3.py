@@ -17,6 +17,7 @@ import pandas as pd
 from analysis import drawing, tables
 from analysis import vorontsov2017_claims as said
 from analysis import vorontsov2017_figures as figures
+from analysis.figures import updates
 from analysis.statistics.aggregate import unique
 from analysis.statistics.profiles import relative
 
@@ -69,7 +70,7 @@ def cells(ratios: pd.DataFrame) -> pd.DataFrame:
     """The heat map: decades relative to the last step, over updates and bins of time; the median over seeds."""
     steps = f"$T$ = {ratios['T'].iloc[0]}, {ratios['lag'].max() + 1} steps"
     parts = [
-        figures.updates(group[["run", "step", "time"]].assign(log10=group["relative"]), BINS).assign(margin=margin)
+        updates(group[["run", "step", "time"]].assign(log10=group["relative"]), BINS).assign(margin=margin)
         for margin, group in ratios.groupby("margin", observed=True)
     ]
     table = pd.concat(parts, ignore_index=True)

@@ -6,14 +6,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import style
-from analysis.figures import aligned, heatmap_figure, learning_figure, updates
+from analysis.figures import by_length, heatmap_figure, learning_figure
+from analysis.figures.band import band
 from analysis.figures.panels import order
 
 NONE = "no margin"
 ROWS = 3  # of their figure: margins go down the columns
 FLOOR = 1e-7  # decades that float32 tells from 0, about
 RATIO = r"$\|\partial L_T/\partial h_t\| \,/\, \|\partial L_T/\partial h_T\|$"
-__all__ = ["NONE", "bound", "heatmap", "learning", "updates"]
 
 
 def heatmap(table: pd.DataFrame) -> Figure:
@@ -52,10 +52,9 @@ def bound(table: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         for n, margin in enumerate(margins):
             of = table[table["margin"] == margin]
-            sizes = of["size"].clip(lower=FLOOR).groupby(of["step"]).agg(["median", "min", "max"])
             look = {"color": colours[margin], "linestyle": style.DASHES[n % len(style.DASHES)]}
-            axes.fill_between(sizes.index, sizes["min"], sizes["max"], color=look["color"], alpha=0.2, linewidth=0)
-            axes.plot(sizes.index, sizes["median"], gid=str(margin), label=str(margin), **look)
+            sizes = of.assign(size=of["size"].clip(lower=FLOOR))
+            band(axes, sizes, "step", "size", {**look, "gid": str(margin), "label": str(margin)})
             if 0 < of["m"].iloc[0] < 1:
                 allowed = -of["lags"].max() * np.log10(1 - of["m"].iloc[0])
                 axes.axhline(allowed, color=look["color"], linewidth=0.7, linestyle=style.THEORY, gid="theory")
@@ -72,11 +71,4 @@ def learning(table: pd.DataFrame) -> Figure:
     Args:
         table: T, margin, seed, outcome, step and accuracy.
     """
-    lengths = {T: f"$T$ = {T}" for T in sorted(table["T"].unique())}
-    curves = table.assign(
-        run=[f"{row.T} {row.margin} {row.seed}" for row in table.itertuples()],
-        column=pd.Categorical(table["T"].map(lengths), list(lengths.values()), ordered=True),
-        hue=table["margin"],
-        value=table["accuracy"],
-    )
-    return learning_figure(aligned(curves, ["column", "hue"]), y="accuracy of recall", level=1 / 8, log=False)
+    return learning_figure(by_length(table, "margin", "accuracy"), y="accuracy of recall", level=1 / 8, log=False)

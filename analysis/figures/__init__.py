@@ -15,13 +15,14 @@ and `dash` (the same, told apart by the dashes): text, numbers, or an ordered ca
 from analysis.figures.decay import decays, student
 from analysis.figures.heatmap import heatmap_figure, updates
 from analysis.figures.horizon import horizon_figure
-from analysis.figures.learning import aligned, learning_figure
+from analysis.figures.learning import aligned, by_length, learning_figure
 from analysis.figures.profile import profile_figure
 from analysis.figures.success import rates, success_figure
 from analysis.figures.trainability import tiles, trainability_figure
 
 __all__ = [
     "aligned",
+    "by_length",
     "decays",
     "heatmap_figure",
     "horizon_figure",

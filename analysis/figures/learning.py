@@ -48,6 +48,22 @@ def aligned(curves: pd.DataFrame, by: list[str], x: Literal["step", "seconds"] =
     return gathered(rows, by, curves)
 
 
+def by_length(table: pd.DataFrame, hue: str, value: str) -> pd.DataFrame:
+    """`aligned` with a panel for each T, of rows that each are one evaluation of one run.
+
+    Args:
+        table: T, seed, outcome, step, and the columns named by `hue` and `value`; a run is a T, a hue and a seed.
+    """
+    lengths = {T: f"$T$ = {T}" for T in sorted(table["T"].unique())}
+    curves = table.assign(
+        run=table["T"].astype(str) + " " + table[hue].astype(str) + " " + table["seed"].astype(str),
+        column=pd.Categorical(table["T"].map(lengths), list(lengths.values()), ordered=True),
+        hue=table[hue],
+        value=table[value],
+    )
+    return aligned(curves, ["column", "hue"])
+
+
 def _held(run: pd.DataFrame, x: str, places: np.ndarray) -> np.ndarray:
     """The last value at or before each place, NaN before the first and, unless it was solved, after the last."""
     at, value = run[x].to_numpy(float), run["value"].to_numpy(float)

@@ -40,16 +40,8 @@ class RandomSweeper(PackedSweeper):
         Bergstra & Bengio, Random search for hyper-parameter optimization, 2012.
     """
 
-    def __init__(
-        self,
-        pack: int | None,
-        fail_fast: bool,
-        params: dict[str, Any] | None,
-        grids: list[dict[str, Any]] | None,
-        samples: int,
-        draw: int,
-    ) -> None:
-        super().__init__(pack, fail_fast, params, grids)
+    def __init__(self, samples: int, draw: int, **packed: Any) -> None:
+        super().__init__(**packed)
         if samples < 1:
             raise ConfigCompositionException(f"hydra.sweeper.samples: needs >= 1, got {samples}")
         self.samples, self.draw = samples, draw
